@@ -257,7 +257,8 @@ def test_every_fold_is_run_and_counts_by_its_name(tmp_path: Path) -> None:
 def test_the_statistics_stand_in_the_sweeps_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow import MlflowClient
 
-    from visrun.sweep.parent import Parent
+    from visrun.tracking import open_tracker
+    from visrun.tracking.names import RECORD
 
     monkeypatch.chdir(tmp_path)
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
@@ -265,20 +266,10 @@ def test_the_statistics_stand_in_the_sweeps_run(tmp_path: Path, monkeypatch: pyt
     for number, accuracy in enumerate((0.25, 0.75)):
         by_class = {"f1/<30": accuracy, "f1/>30": 1.0}
         write_trial(folder, number, seed=number, test={"accuracy": accuracy, **by_class})
-    parent = Parent(
-        "mlflow",
-        study_name="s",
-        folder=folder,
-        task="classification",
-        space={},
-        params={},
-        facts={},
-        command="visrun",
-        uri=uri,
-    )
-    parent.tracker.start()
-    run_id = parent.tracker.wait()
-    assert parent.tracker.finish("finished") is None
+    sweep = open_tracker("mlflow", experiment="visrun/classification", run_name="s", uri=uri, record=folder / RECORD)
+    sweep.start()
+    run_id = sweep.wait()
+    assert sweep.finish("finished") is None
     repeat.conclude(folder, seeds(0, 1), resolve([f"tracking.uri={uri}"]))
     run = MlflowClient(uri).get_run(str(run_id))
     assert (run.info.status, run.data.metrics["repeat/test/accuracy/mean"]) == ("FINISHED", 0.5)

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.samplers import RandomSampler
 from optuna.trial import TrialState, create_trial
 
-from visrun.sweep.parent import Parent, bests, readable
+from visrun.config.compose import resolve
+from visrun.config.sweeper import VisrunSweeperConf
+from visrun.sweep.parent import Parent, bests
+from visrun.sweep.plan import make_plan
 from visrun.sweep.storage import open_storage
 from visrun.sweep.study import create
 from visrun.sweep.ties import graded
@@ -26,6 +30,8 @@ SPACE = {
     "learning_rate": FloatDistribution(1e-5, 1e-1, log=True),
     "momentum": FloatDistribution(0.5, 0.99),
 }
+SWEPT = ["optimizer=adam,sgd", "learning_rate=tag(log,interval(1e-5,1e-1))", "momentum=interval(0.5,0.99)"]  # SPACE
+USUAL = vars(VisrunSweeperConf(pruner={"name": "median"}, sampler={"_target_": "optuna.samplers.TPESampler"}))
 
 
 @pytest.fixture(autouse=True)
@@ -53,17 +59,18 @@ def database(tables, tmp_path):
     return shutil.copy(tables, tmp_path / "my.db")
 
 
-def parent_of(folder, *, tracking="mlflow", uri=None, n_trials=4, space=SPACE):
+def parent_of(folder, *, tracking="mlflow", uri=None, n_trials=4, swept=SWEPT):
+    storage = "hydra.sweeper.storage=postgresql://me:secret@host/db"
     return Parent(
-        tracking,
-        study_name="digits",
-        folder=folder,
-        task="classification",
-        space=space,
-        params={"directions": ["maximize"]},
-        facts={"sampler": "tpe", "pruner": "median", "n_trials": n_trials},
-        command="visrun -m hydra.sweeper.storage=postgresql://me:secret@host/db",
-        uri=uri and str(uri),
+        make_plan(
+            {**USUAL, "study_name": "digits", "n_trials": n_trials},
+            swept,
+            folder=folder,
+            command=("-m", storage, "hydra.sweep.dir=x"),
+            first=resolve([f"tracking={tracking}", *([f"tracking.uri={uri}"] if uri else [])]),
+            resolve=resolve,
+            make_sampler=lambda _: RandomSampler(),
+        )
     )
 
 
@@ -109,16 +116,17 @@ def test_a_sweep_is_shown_as_it_goes_and_goes_on_with_the_same_run(tmp_path, dat
     run = client.get_run(run_id)
     assert (run.info.status, run.info.run_name) == ("KILLED", "digits")
     assert client.get_experiment(run.info.experiment_id).name == "visrun/classification"
-    assert run.data.params == {"task": "classification", "directions": '["maximize"]'}
+    names = {"objectives": '["accuracy"]', "directions": '["maximize"]'}
+    assert run.data.params == {"task": "classification", **names}
     expected = {
         "visrun.kind": "sweep",
         "task": "classification",
         "study": "digits",
-        "sampler": "tpe",
+        "sampler": "TPESampler",
         "pruner": "median",
         "n_trials": "4",
         "space": "optimizer: adam, sgd; learning_rate: 1e-05 to 0.1, log; momentum: 0.5 to 0.99",
-        "command": "visrun -m hydra.sweeper.storage=postgresql://me:***@host/db",
+        "command": "visrun -m hydra.sweeper.storage=postgresql://me:***@host/db hydra.sweep.dir=x",
         "status": "killed",
         "reason": "ctrl-c",
         "best.trial": "0",
@@ -131,8 +139,7 @@ def test_a_sweep_is_shown_as_it_goes_and_goes_on_with_the_same_run(tmp_path, dat
     assert steps(client, run_id, "best/accuracy") == [(1, 0.8)]
     assert Path(client.download_artifacts(run_id, "plots/history.png")).read_bytes() == b"picture"
 
-    narrower = {"learning_rate": FloatDistribution(1e-4, 1e-2)}
-    again = parent_of(tmp_path, uri=database, n_trials=6, space=narrower)
+    again = parent_of(tmp_path, uri=database, n_trials=6, swept=["learning_rate=interval(1e-4,1e-2)"])
     again.tracker.start()
     assert again.tracker.wait() == run_id
     again.update(study, study.get_trials())  # the store has this already
@@ -243,18 +250,3 @@ def test_the_digits_of_the_loss_are_not_written_down():
     study = made()
     study.add_trial(trial([graded(0.75, 0.5, maximize=True)]))
     assert bests(study, study.get_trials()) == {"best/accuracy": 0.75}
-
-
-@pytest.mark.parametrize(
-    ("distribution", "text"),
-    [
-        (FloatDistribution(0.0, 0.5), "0.0 to 0.5"),
-        (FloatDistribution(0.0, 0.5, step=0.1), "0.0 to 0.5, step 0.1"),
-        (IntDistribution(1, 9), "1 to 9"),
-        (IntDistribution(16, 256, step=16), "16 to 256, step 16"),
-        (IntDistribution(1, 64, log=True), "1 to 64, log"),
-        (CategoricalDistribution(["null", "[10,20]", True, 3]), "null, [10,20], true, 3"),
-    ],
-)
-def test_ranges_are_readable(distribution, text):
-    assert readable(distribution) == text

@@ -21,7 +21,8 @@ from visrun.sweep.agreement import noted
 from visrun.sweep.crew import Crew, Orphans, Slots, Threads, Work
 from visrun.sweep.joining import prepare
 from visrun.sweep.leadership import Claim, claimed, leading, require_unled
-from visrun.sweep.parts import again, make_parent, make_slots, make_table, open_study
+from visrun.sweep.parent import Parent
+from visrun.sweep.parts import again, make_slots, make_table, open_study
 from visrun.sweep.plan import Plan
 from visrun.sweep.pruners import first_look
 from visrun.sweep.storage import is_database, open_storage
@@ -71,7 +72,7 @@ class Controller:
     ) -> None:
         self.plan, self.queue, self.claim = plan, queue, claim
         self.screen, self.stop = screen, stop
-        self.parent = make_parent(plan)
+        self.parent = Parent(plan)
         self.parent_id: str | None = None
         self.crew: Crew = Threads(work) if work else self._slots()
         self.orphans = Orphans(self.parent.tracker)

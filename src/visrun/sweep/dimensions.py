@@ -24,6 +24,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from visrun.config.fields import show
 from visrun.config.spelling import encode, takes_integers
 from visrun.errors import ConfigError
+from visrun.tracking.names import parameter_text
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,17 @@ class Steps(Sequence[float]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(self.size))]
         return float(self.start + range(self.size)[index] * self.step)
+
+
+def readable(distribution: BaseDistribution) -> str:
+    """A parameter's range in words: ``1e-05 to 0.1, log``; ``16 to 256, step 16``; ``adam, sgd``."""
+    choices = getattr(distribution, "choices", None)
+    if choices is not None:
+        return ", ".join(parameter_text(choice) for choice in choices)
+    facts: Any = distribution
+    step = facts.step if facts.step is not None and not (isinstance(facts.low, int) and facts.step == 1) else None
+    words = [f"{facts.low} to {facts.high}", "log" if facts.log else "", f"step {step}" if step else ""]
+    return ", ".join(word for word in words if word)
 
 
 def read_words(words: Sequence[str], *, options: ConfigLoader | None) -> tuple[list[str], dict[str, Dimension]]:

@@ -1,6 +1,6 @@
 """A sweep in MLflow: one parent run that is kept up to date.
 
-parent = Parent("mlflow", study_name="digits", folder=folder, task="classification", space=space, params={}, ...)
+parent = Parent(plan)
 parent.tracker.start()
 run_id = parent.tracker.wait()           # given to the trials, whose runs are its children
 parent.update(study, trials_of(study))   # as often as you like
@@ -11,18 +11,20 @@ warning = parent.tracker.finish("finished")
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from visrun.record import environment
+from visrun.sweep.dimensions import readable
+from visrun.sweep.parts import again
+from visrun.sweep.plan import Plan
 from visrun.sweep.trials import ENDED, STATES, best_of, counts, objectives, ranking, values_of
 from visrun.tracking import open_tracker
 from visrun.tracking.names import RECORD, experiment_of, parameter_text
 from visrun.tracking.uris import without_password
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
@@ -30,56 +32,44 @@ if TYPE_CHECKING:
 class Parent:
     """The run of a sweep in the store of ``tracker``, which opens and closes it; the methods return at once.
 
-    Args:
-        tracking: A key of ``visrun.tables.TRACKERS``.
-        study_name: The run's name.
-        folder: The sweep's; a study that is continued there goes on with the run that it had.
-        task: Names the experiment, visrun/TASK, where ``experiment`` does not.
-        space: The parameters that vary and their ranges.
-        params: What every sitting of the sweep shares (objectives, directions): plain values.
-        facts: What a later sitting may change (sampler, pruner, n_trials): these and the space are tags, since MLflow
-            keeps the first value of a parameter.
-        command: What continues the sweep; passwords of addresses in it are not written down.
-        uri: See ``visrun.tracking.open_tracker``.
+    A study that is continued in its folder goes on with the run that it had.
 
     Raises:
         ConfigError: No such tracker, or its package is not installed.
     """
 
-    def __init__(
-        self,
-        tracking: str,
-        *,
-        study_name: str,
-        folder: Path,
-        task: str,
-        space: Mapping[str, BaseDistribution],
-        params: Mapping[str, Any],
-        facts: Mapping[str, Any],
-        command: str,
-        uri: str | None = None,
-        experiment: str | None = None,
-    ) -> None:
-        self._names = list(space)
+    def __init__(self, plan: Plan) -> None:
+        settings, distributions = plan.first.settings, plan.space.distributions
+        self._names = list(distributions)
         self._ended = -1
-        ranges = "; ".join(f"{name}: {readable(distribution)}" for name, distribution in space.items())
+        # Tags, as a later sitting may change them, and MLflow keeps the first value of a parameter.
+        changing = {
+            "sampler": plan.sampler,
+            "pruner": plan.pruner["name"],
+            "n_trials": plan.n_trials,
+            "space": "; ".join(f"{name}: {readable(found)}" for name, found in distributions.items()),
+        }
         tags = {
             "visrun.kind": "sweep",
-            "task": task,
-            "study": study_name,
+            "task": settings.task,
+            "study": plan.name,
             "host": environment.host(),
-            "folder": str(folder),
-            "command": without_password(command),
-            **{name: parameter_text(value) for name, value in {**facts, "space": ranges}.items()},
+            "folder": str(plan.folder),
+            "command": without_password(again(plan)),
+            **{name: parameter_text(value) for name, value in changing.items()},
         }
         self.tracker = open_tracker(
-            tracking,
-            uri=uri,
-            experiment=experiment_of(task, experiment),
-            run_name=study_name,
-            params={"task": task, **params},
+            settings.tracking.name,
+            uri=settings.tracking.uri,
+            experiment=experiment_of(settings.task, settings.tracking.experiment),
+            run_name=plan.name,
+            params={
+                "task": settings.task,
+                "objectives": list(plan.objectives),
+                "directions": list(plan.directions),
+            },
             tags=tags,
-            record=folder / RECORD,
+            record=plan.folder / RECORD,
             kept="trials.csv in the sweep's folder holds every value",
         )
 
@@ -121,14 +111,3 @@ def bests(study: Study, trials: Iterable[FrozenTrial]) -> dict[str, float]:
         f"best/{name}": max(column) if direction.name == "MAXIMIZE" else min(column)
         for name, direction, column in zip(objectives(study), study.directions, columns, strict=False)
     }
-
-
-def readable(distribution: BaseDistribution) -> str:
-    """A parameter's range in words: ``1e-05 to 0.1, log``; ``16 to 256, step 16``; ``adam, sgd``."""
-    choices = getattr(distribution, "choices", None)
-    if choices is not None:
-        return ", ".join(parameter_text(choice) for choice in choices)
-    facts: Any = distribution
-    step = facts.step if facts.step is not None and not (isinstance(facts.low, int) and facts.step == 1) else None
-    words = [f"{facts.low} to {facts.high}", "log" if facts.log else "", f"step {step}" if step else ""]
-    return ", ".join(word for word in words if word)

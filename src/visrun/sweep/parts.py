@@ -13,7 +13,6 @@ from visrun.record.outputs import SWEEPS
 from visrun.sweep.agreement import check, make
 from visrun.sweep.display import Table
 from visrun.sweep.drawing import Sweep
-from visrun.sweep.parent import Parent
 from visrun.sweep.plan import Plan
 from visrun.sweep.slots import Slot, environments, numbered
 from visrun.sweep.storage import open_storage
@@ -60,23 +59,6 @@ def make_slots(plan: Plan) -> list[Slot]:
         Slot(number, [*own, *joining], environment, logs / f"slot-{number}.log")
         for number, environment in enumerate(environments(min(plan.n_jobs, plan.n_trials), device))
     ]
-
-
-def make_parent(plan: Plan) -> Parent:
-    """MLflow's run of the sweep."""
-    settings = plan.first.settings
-    return Parent(
-        settings.tracking.name,
-        study_name=plan.name,
-        folder=plan.folder,
-        task=settings.task,
-        space=plan.space.distributions,
-        params={"objectives": list(plan.objectives), "directions": list(plan.directions)},
-        facts={"sampler": plan.sampler, "pruner": plan.pruner["name"], "n_trials": plan.n_trials},
-        command=again(plan),
-        uri=settings.tracking.uri,
-        experiment=settings.tracking.experiment,
-    )
 
 
 def make_table(plan: Plan, screen: Screen, queue: Queue) -> Table:

@@ -15,7 +15,7 @@ from visrun.config.sweeper import SWEEPER, USUAL_TRIALS
 from visrun.errors import ConfigError
 from visrun.near import did_you_mean
 from visrun.numbers import is_number
-from visrun.sweep.parent import readable
+from visrun.sweep.dimensions import readable
 from visrun.sweep.space import Searched, Space
 from visrun.sweep.study import Params
 
