@@ -51,9 +51,9 @@ visrun.run.execute = execute
 # Notes what a tracker takes: the seconds that its callers wait for it, and the processor time of its thread.
 TRACKED = """
 import json, os, threading, time
-from visrun import tracking
+from visrun.tracking import worker
 
-run = threading.Thread.run
+run, made_by = threading.Thread.run, worker.MlflowTracker
 
 def note(what, seconds):
     with open("{log}", "a") as file:
@@ -66,7 +66,7 @@ def timed_run(thread):
         note("busy", time.thread_time() - began)
 
 def tracker(**options):
-    made, waited = tracking.mlflow_tracker(**options), []
+    made, waited = made_by(**options), []
 
     def timed(name, method):
         def call(*arguments, **more):
@@ -84,7 +84,7 @@ def tracker(**options):
     return made
 
 threading.Thread.run = timed_run
-tracking.TRACKERS["mlflow"] = tracker
+worker.MlflowTracker = tracker
 """
 LONG_SHORT = "4.0 if values.max_epochs % 2 else 1.0"
 STOCK = ("hydra/sweeper=optuna", "hydra.sweeper.storage='sqlite:///stock.db'", "hydra.sweeper.direction=minimize")

@@ -35,7 +35,7 @@ class Parent:
     A study that is continued in its folder goes on with the run that it had.
 
     Raises:
-        ConfigError: No such tracker, or its package is not installed.
+        ConfigError: Its package is not installed.
     """
 
     def __init__(self, plan: Plan) -> None:

@@ -28,7 +28,6 @@ __all__ = [
     "TASKS",
     "TIMM",
     "TIMM_MODEL",
-    "TRACKERS",
     "ModelEntry",
     "ReaderEntry",
     "TargetEntry",
@@ -62,8 +61,6 @@ AUGMENTATIONS: dict[str, Ref] = {
     "grayscale": "visrun.data.extras:grayscale",
     "noise": "visrun.data.extras:noise",
 }
-
-TRACKERS: dict[str, Ref] = {"mlflow": "visrun.tracking:mlflow_tracker", "none": "visrun.tracking:no_tracker"}
 
 
 def layouts_of(task: str) -> list[str]:

@@ -18,9 +18,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from visrun.build import load
 from visrun.errors import ConfigError
-from visrun.tables import TRACKERS
 from visrun.tracking.names import RECORD, noted
 from visrun.tracking.uris import SQLITE, URI, absolute_uri, is_relative, problem_of, sqlite_path, without_password
 
@@ -179,10 +177,10 @@ def open_tracker(
     kept: str = "metrics.jsonl in the run folder holds every value",
     later: str | None = None,
 ) -> Tracker:
-    """The tracker called ``name``; its ``start`` opens the run.
+    """The tracker called ``name``; its ``start`` opens the run, and the thread in which it writes to MLflow.
 
     Args:
-        name: A key of `visrun.tables.TRACKERS`.
+        name: "mlflow", or "none".
         experiment: Groups runs; made where it does not exist.
         run_name: What people read in the list of runs.
         uri: The store; None for ``default_uri()``. Relative SQLite paths are resolved from the current folder.
@@ -197,12 +195,18 @@ def open_tracker(
         later: The command that sends it later, once the run has finished, all but the model; None where none does.
 
     Raises:
-        ConfigError: No such tracker, its package is not installed, or no store can be at ``uri``.
+        ConfigError: MLflow is not installed, or no store can be at ``uri``.
     """
-    if name not in TRACKERS:
-        raise ConfigError(f"tracking={name}: no such tracker; one of {', '.join(sorted(TRACKERS))}")
+    if name == "none":
+        return NoTracker()
     require_address(name, uri)
-    tracker: Tracker = load(TRACKERS[name])(
+    if importlib.util.find_spec("mlflow") is None:
+        raise ConfigError(
+            "tracking=mlflow: mlflow is not installed; install it (pip install mlflow) or use tracking=none"
+        )
+    from visrun.tracking.worker import MlflowTracker
+
+    return MlflowTracker(
         uri=absolute_uri(uri or default_uri()),
         experiment=experiment,
         run_name=run_name,
@@ -215,7 +219,6 @@ def open_tracker(
         kept=kept,
         later=later,
     )
-    return tracker
 
 
 def require_address(name: str, uri: str | None) -> None:
@@ -253,19 +256,3 @@ def recorded_uri(folder: Path, wanted: str | None) -> str | None:
 def default_uri() -> str:
     """MLFLOW_TRACKING_URI where it is set, else mlflow.db in the current folder."""
     return os.environ.get(URI) or "mlflow.db"
-
-
-def mlflow_tracker(**options: Any) -> Tracker:
-    """A tracker that writes to MLflow from a thread of its own."""
-    if importlib.util.find_spec("mlflow") is None:
-        raise ConfigError(
-            "tracking=mlflow: mlflow is not installed; install it (pip install mlflow) or use tracking=none"
-        )
-    from visrun.tracking.worker import MlflowTracker
-
-    return MlflowTracker(**options)
-
-
-def no_tracker(**_: Any) -> Tracker:
-    """A tracker that writes nothing, whatever it is asked to."""
-    return NoTracker()
