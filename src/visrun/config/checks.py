@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from pydantic import BaseModel
 
 from visrun import hyperparameters
 from visrun.config import setting_rules
@@ -15,6 +13,7 @@ from visrun.config.configs import Conf, flatten
 from visrun.config.fields import show, validate
 from visrun.config.lines import Line, about_others
 from visrun.config.settings import Settings
+from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 
 
@@ -36,10 +35,9 @@ def check(composed: Mapping[str, Any]) -> Checked:
     values, rest = _halves(composed)
     found, lines = validate(Hyperparameters, values)
     given, more = validate(Settings, rest)
-    single = [Line(text, (key,)) for key, text in (lines | more).items()]
-    sound_values, sound_rest = sound(Hyperparameters, values), sound(Settings, rest)
-    wrong = {*flatten(values), *flatten(rest)} - {*flatten(sound_values), *flatten(sound_rest)}
-    rules = _rules(found or Hyperparameters(**sound_values), given or Settings(**sound_rest))
+    wrong = lines | more
+    single = [Line(text, (key,)) for key, text in wrong.items()]
+    rules = _rules(found or Hyperparameters(**_without(values, wrong)), given or Settings(**_without(rest, wrong)))
     return Checked(found, given, (*single, *about_others(rules.problems, wrong)), rules.warnings)
 
 
@@ -84,28 +82,38 @@ def option_problems(
     return problems
 
 
-def sound(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Of ``values``, those that are valid by themselves."""
-    kept: dict[str, Any] = {}
-    for name, info in model.model_fields.items():
-        inner, value = info.annotation, values.get(name)
-        if isinstance(inner, type) and issubclass(inner, BaseModel) and isinstance(value, Mapping):
-            kept[name] = sound(inner, value)
-        elif name in values and validate(model, {name: value})[0] is not None:
-            kept[name] = value
-    return kept
+def _without(values: Mapping[str, Any], wrong: Collection[str], *, prefix: str = "") -> dict[str, Any]:
+    """``values``, nested, less those whose dotted keys are ``wrong``."""
+    return {
+        key: _without(value, wrong, prefix=f"{prefix}{key}.") if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if f"{prefix}{key}" not in wrong
+    }
 
 
 def problems_of(key: str, value: Any) -> list[str]:
     """What is wrong with one value by itself, as the lines of an error; nothing where it is sound."""
-    nested: dict[str, Any] = {}
-    *sections, leaf = key.split(".")
-    inner = nested
-    for section in sections:
-        inner = inner.setdefault(section, {})
-    inner[leaf] = value
-    model = Hyperparameters if key in Hyperparameters.model_fields else Settings
-    return list(validate(model, nested)[1].values())
+    return list(_alone(key, value)[1].values())
+
+
+def plain_value(key: str, value: Any) -> Any:
+    """A value that is sound by itself, in plain JSON types.
+
+    Raises:
+        ConfigError: With what is wrong with it.
+    """
+    found, lines = _alone(key, value)
+    if found is None:
+        raise ConfigError(*lines.values())
+    return flatten(found.model_dump(mode="json"))[key]
+
+
+def _alone(key: str, value: Any) -> tuple[Hyperparameters | Settings | None, dict[str, str]]:
+    """One value beside the defaults, validated."""
+    if key in Hyperparameters.model_fields:
+        return validate(Hyperparameters, {key: value})
+    section, _, leaf = key.rpartition(".")
+    return validate(Settings, {section: {leaf: value}} if section else {leaf: value})
 
 
 def lower_warmup(composed: dict[str, Any], *, typed: Mapping[str, Any]) -> list[Line]:

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from visrun.config.checks import problems_of
+from visrun.config.checks import plain_value, problems_of
 from visrun.config.choices import unknown_option
 from visrun.config.fields import show
 from visrun.config.overrides import PATHS, to_override, value_of
-from visrun.config.settings import Settings
 from visrun.config.spelling import takes_lists, text, word
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
@@ -73,14 +72,10 @@ def _value(key: str, given: Any, task: str, composer: Composer) -> Any:
             raise ConfigError(unknown_option(key, given, composer.conf, among=[{"task": task}]))
         return given
     if key in Hyperparameters.model_fields:
-        given = [] if takes_lists(key) and given == "" else given
-        problems = problems_of(key, given)
-        if problems:
-            raise ConfigError(problems)
-        return Hyperparameters(**{key: given}).model_dump(mode="json")[key]
+        return plain_value(key, [] if takes_lists(key) and given == "" else given)
     if given == "" and not problems_of(key, None):
         return None  # what an empty field stands for
-    return _setting(key, _read_text(key, given, composer.cwd) if isinstance(given, str) else given)
+    return plain_value(key, _read_text(key, given, composer.cwd) if isinstance(given, str) else given)
 
 
 def _read_text(key: str, entry: str, cwd: Path) -> Any:
@@ -90,15 +85,6 @@ def _read_text(key: str, entry: str, cwd: Path) -> Any:
         listed = plain(key, f"[{entry}]", cwd)
         return value if problems_of(key, listed) else listed
     return value
-
-
-def _setting(key: str, value: Any) -> Any:
-    problems = problems_of(key, value)
-    if problems:
-        raise ConfigError(problems)
-    section, _, leaf = key.partition(".")
-    nested = Settings.model_validate({section: {leaf: value}} if leaf else {section: value}).model_dump(mode="json")
-    return nested[section][leaf] if leaf else nested[section]
 
 
 def plain(key: str, entry: str, cwd: Path) -> Any:
