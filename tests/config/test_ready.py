@@ -17,10 +17,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from tests.opened import shipped
 from visrun import hyperparameters
 from visrun.config.checks import problems_of
+from visrun.config.choices import own_file
 from visrun.config.compose import Resolved, check_sweep, resolve
 from visrun.config.configs import conf_dir, open_conf
 from visrun.config.fields import extra, show
-from visrun.config.ready import expand, read_ready
+from visrun.config.ready import expand
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters, losses_of
 from visrun.sweep.space import Searched, base_of, read_space
@@ -41,7 +42,7 @@ def words_of(name: str, task: str) -> list[str]:
     """The words of a shipped space for a task with nothing typed."""
     run = run_of(task)
     values, model = run.hyperparameters.model_dump(mode="json"), model_entry(run.settings.model.name)
-    return expand(read_ready(name, shipped()), task=task, values=values, model=model, name=name)
+    return expand(own_file("sweep", name, shipped()), task=task, values=values, model=model, name=name)
 
 
 def expanded(
@@ -60,7 +61,7 @@ class TestShipped:
     @pytest.mark.parametrize("task", TASKS)
     @pytest.mark.parametrize("name", SHIPPED)
     def test_every_space_is_sound_for_every_task(self, name: str, task: str) -> None:
-        base, content = base_of(run_of(task)), read_ready(name, shipped())
+        base, content = base_of(run_of(task)), own_file("sweep", name, shipped())
         space = read_space(words_of(name, task), base=base)
         listed = [*content["parameters"], *content.get("tasks", {}).get(task, {}).get("add", [])]
         assert list(space.dimensions) == [key for key in listed if key in space.dimensions]
@@ -96,10 +97,10 @@ class TestShipped:
         assert read_space(sweep.words).distributions == read_space(typed).distributions
 
     def test_wide_is_everything_that_has_a_range(self) -> None:
-        assert read_ready("wide", shipped())["parameters"] == SEARCHED
+        assert own_file("sweep", "wide", shipped())["parameters"] == SEARCHED
 
     def test_default_is_these_words(self) -> None:
-        assert expanded(read_ready("default", shipped())) == [
+        assert expanded(own_file("sweep", "default", shipped())) == [
             "optimizer=choice(adam,adamw,sgd)",
             "learning_rate=tag(log, interval(1e-05,0.1))",
             "weight_decay=tag(log, interval(1e-06,0.1))",
@@ -109,7 +110,7 @@ class TestShipped:
 
     @pytest.mark.parametrize("name", SHIPPED)
     def test_no_space_sweeps_the_length_of_a_run(self, name: str) -> None:
-        content = read_ready(name, shipped())
+        content = own_file("sweep", name, shipped())
         assert "max_epochs" not in str(content)
         assert (conf_dir() / f"sweep/{name}.yaml").read_text(encoding="utf-8").startswith("# ")
 
@@ -119,9 +120,9 @@ class TestShipped:
             "parameters: [batch_size]\nranges: {batch_size: {choices: [1, 2]}}\n"
         )
         conf = open_conf(tmp_path)
-        assert expanded(read_ready("mine", conf)) == ["batch_size=choice(1,2)"]
+        assert expanded(own_file("sweep", "mine", conf)) == ["batch_size=choice(1,2)"]
         with pytest.raises(ConfigError) as caught:
-            read_ready("defalt", conf)
+            own_file("sweep", "defalt", conf)
         (line,) = caught.value.problems
         assert line.startswith("sweep=defalt: must be default, mine, ")
         assert line.endswith("(did you mean default?)")

@@ -107,17 +107,18 @@ def unknown_option(group: str, option: Any, conf: Conf, *, among: Sequence[Mappi
     return line + (told or (PLUGIN_HINT if group in BROUGHT else ""))
 
 
-def require_file(folder: str, name: object, conf: Conf) -> None:
-    """Refuse a name that is no file of conf/recipe/ or conf/sweep/.
+def own_file(folder: str, name: object, conf: Conf) -> dict[str, Any]:
+    """What a file of conf/recipe/ or conf/sweep/ holds, from the user's folders or visrun's own.
 
     Raises:
-        ConfigError: With the names that there are.
+        ConfigError: There is no such file, which tells the names that there are, or it is no mapping.
     """
     names = conf.options(folder)
     if name not in names:
         known = one_of(names) if names else f"a file in conf/{folder}/"
         wrong = f"{folder}={show(name)}: must be {known}{did_you_mean(str(name), names)}"
         raise ConfigError(misnamed(folder, name, conf.folders) or wrong)
+    return conf.read(f"{folder}/{name}")
 
 
 def _serving(group: str, names: list[str], task: str) -> list[str]:

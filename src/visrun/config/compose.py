@@ -24,6 +24,7 @@ from visrun.config.choices import (
     choose,
     found_options,
     known,
+    own_file,
     rooted_by,
     typed_choices,
     unknown_option,
@@ -34,7 +35,7 @@ from visrun.config.jobs import first_job
 from visrun.config.lines import Line, distinct, texts
 from visrun.config.overrides import GROUPS, READY, Typed, Words, parse, to_override
 from visrun.config.provenance import own_values, set_apart, sources
-from visrun.config.ready import expand, read_ready
+from visrun.config.ready import expand
 from visrun.config.saved import Files, in_force, saved
 from visrun.config.setting_rules import entry_of
 from visrun.config.settings import Settings
@@ -238,7 +239,7 @@ def _ready(typed: Sequence[str], *, cwd: Path | None, conf: Conf) -> tuple[list[
     shortest = [value for item in words if item.key == "max_epochs" for value in item.values if isinstance(value, int)]
     values["max_epochs"] = min(shortest, default=values["max_epochs"])
     model = entry_of(given.model.name, given.task)
-    ready = expand(read_ready(names[0], conf), task=given.task, values=values, model=model, name=names[0])
+    ready = expand(own_file(READY, names[0], conf), task=given.task, values=values, model=model, name=names[0])
     mine = {item.key for item in words}
     return own, [word for word in ready if word.partition("=")[0] not in mine]
 

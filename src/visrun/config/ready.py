@@ -14,8 +14,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from visrun.config.checks import problems_of
-from visrun.config.choices import known, require_file
-from visrun.config.configs import Conf
+from visrun.config.choices import known
 from visrun.config.fields import extra, one_of, show
 from visrun.config.overrides import GROUPS
 from visrun.config.spelling import takes_integers, text
@@ -36,16 +35,6 @@ class Ready(NamedTuple):
 
     parameters: tuple[str, ...]
     ranges: dict[str, dict[str, Any]]
-
-
-def read_ready(name: str, conf: Conf) -> dict[str, Any]:
-    """What ``conf/sweep/NAME.yaml`` holds, from the user's folders or visrun's own.
-
-    Raises:
-        ConfigError: There is no such file, or it is no mapping.
-    """
-    require_file("sweep", name, conf)
-    return conf.read(f"sweep/{name}")
 
 
 def expand(

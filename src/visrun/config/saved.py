@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from visrun.config.choices import choose, require_file, unknown_option
+from visrun.config.choices import choose, own_file, unknown_option
 from visrun.config.configs import Conf, choices_in, flatten
 from visrun.config.experiment import load_experiment
 from visrun.config.fields import show
@@ -40,9 +40,11 @@ def saved(typed: Mapping[str, Any], conf: Conf, *, known: Collection[str], cwd: 
     """
     files = Files({}, {})
     problems: list[str] = []
-    for named, read, flat in (("experiment", _experiment, files.experiment), ("recipe", _recipe, files.recipe)):
+    for named, flat in zip(Files._fields, files, strict=True):
+        if typed.get(named) is None:
+            continue
         try:
-            found = {key: placed(key, value, cwd) for key, value in read(typed, conf).items()}
+            found = {key: placed(key, value, cwd) for key, value in _content(named, typed[named], conf).items()}
         except ConfigError as error:
             problems.extend(error.problems)
             continue
@@ -60,17 +62,10 @@ def saved(typed: Mapping[str, Any], conf: Conf, *, known: Collection[str], cwd: 
     return files, problems
 
 
-def _experiment(typed: Mapping[str, Any], conf: Conf) -> dict[str, Any]:  # noqa: ARG001 (one signature for both)
-    path = typed.get("experiment")
-    return dict(load_experiment(str(path)).values) if path else {}
-
-
-def _recipe(typed: Mapping[str, Any], conf: Conf) -> dict[str, Any]:
-    name = typed.get("recipe")
-    if name is None:
-        return {}
-    require_file("recipe", name, conf)
-    return flatten(conf.read(f"recipe/{name}"))
+def _content(named: str, value: Any, conf: Conf) -> Mapping[str, Any]:
+    if named == "recipe":
+        return flatten(own_file("recipe", value, conf))
+    return load_experiment(str(value)).values if value else {}  # the schema tells that it is none
 
 
 def in_force(

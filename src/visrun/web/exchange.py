@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from visrun.config.choices import require_file
+from visrun.config.choices import own_file
 from visrun.config.experiment import Experiment, load_experiment, read_experiment
 from visrun.config.fields import show
 from visrun.config.lines import texts
@@ -86,8 +86,7 @@ def with_recipe(name: str, state: State, composer: Composer) -> dict[str, Any]:
     """
     with composer.lock:
         composer.refresh()
-        require_file("recipe", name, composer.conf)
-        plugins = composer.conf.read(f"recipe/{name}").get("plugins")
+        plugins = own_file("recipe", name, composer.conf).get("plugins")
         if lacking := [item for item in plugins if item not in composer.plugins] if isinstance(plugins, list) else []:
             raise ConfigError(f"recipe={name}: names plugins={show(lacking)}; visrun ui takes them, a form does not")
         usual = composer.conf.default_choices()["task"]

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from visrun.config.checks import problems_of
+from visrun.config.choices import own_file
 from visrun.config.compose import Resolved, check_sweep
 from visrun.config.fields import extra, one_of, show
 from visrun.config.overrides import PATHS
-from visrun.config.ready import read_ready, spaces, spelt
+from visrun.config.ready import spaces, spelt
 from visrun.config.setting_rules import entry_of
 from visrun.config.sweeper import AUTO, N_JOBS, N_TRIALS, PRUNERS, USUAL_TRIALS, count_problems
 from visrun.errors import ConfigError
@@ -35,7 +36,7 @@ def offered(form: Form, composer: Composer) -> dict[str, Any]:
     unfit: dict[str, list[str]] = {}  # files of the user's own
     for name in composer.conf.options("sweep"):
         try:
-            ready[name] = spaces(read_ready(name, composer.conf), **_facts(form.resolved), name=name)
+            ready[name] = spaces(own_file("sweep", name, composer.conf), **_facts(form.resolved), name=name)
         except ConfigError as error:
             unfit[name] = list(error.problems)
     listed = _listed(form, composer)
