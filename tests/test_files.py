@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,3 +110,18 @@ def test_leftovers_are_those_of_killed_writes_alone(tmp_path: Path) -> None:
 def test_what_only_reads_a_run_needs_no_torch(module: str) -> None:
     program = f"import sys, visrun.{module}; assert not {{'torch', 'mlflow', 'optuna'}} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "null", '{"a": 1', "[" * 100_000, '{"a": "\udce9"}'])
+def test_a_broken_file_holds_nothing(tmp_path: Path, text: str) -> None:
+    assert files.read_object(tmp_path / "missing") == files.read_object(tmp_path) == {}
+    (tmp_path / "x").write_bytes(text.encode(errors="surrogateescape"))
+    assert files.read_object(tmp_path / "x") == {}
+    (tmp_path / "x").write_text('{"a": 1}', encoding="utf-8")
+    assert files.read_object(tmp_path / "x") == {"a": 1}
+
+
+@pytest.mark.parametrize("content", [None, {}, {"result": None}, {"result": [1]}, {"result": "none"}])
+def test_a_part_that_is_no_object_counts_as_none(content: dict[str, Any] | None) -> None:
+    assert files.part_of(content, "result") == {}
+    assert files.part_of({"result": {"status": "killed"}}, "result") == {"status": "killed"}

@@ -25,14 +25,14 @@ from visrun.errors import DataError, UserError
 from visrun.feeding import read_dataset
 from visrun.figures.drawing import LEAST, PAD, Line, caption, fitted
 from visrun.figures.sheet import sheet
-from visrun.files import writing
+from visrun.files import part_of, writing
 from visrun.folders import expanded
 from visrun.loaders import split_batches
 from visrun.memory import without_steps
 from visrun.one_pass import Tell, evaluate
 from visrun.predictor import Predictor, load, named
 from visrun.record.remember import remembered
-from visrun.record.run_folder import part_of, read_json, run_of
+from visrun.record.run_folder import read_json, run_of
 from visrun.run_files import FILE_NAME
 from visrun.tables import TARGETS
 from visrun.tasks.base import Metric, Selecting

@@ -1,17 +1,21 @@
-"""Files that a crash leaves whole: written beside their place, flushed to the disk, renamed over it.
+"""Files that a crash leaves whole, and those that anybody may have written.
 
-A reader sees the old content or the new one, never half of either.
+Ours are written beside their place, flushed to the disk and renamed over it: a reader sees the old content or the new
+one, never half of either.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from visrun.errors import UserError, VisrunError
+from visrun.run_files import MAX_BYTES
 
 MOST_READ = 200_000_000  # bytes of a file of lines that the page reads, such as metrics.jsonl
 
@@ -66,6 +70,21 @@ def read_plain(path: Path, most: int = MOST_READ) -> bytes:
     if found.st_size > most:
         raise OSError(f"larger than {most:,} bytes")
     return path.read_bytes()
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """What a JSON file such as status.json holds; {} where it is missing, broken or no object."""
+    try:
+        content = json.loads(read_plain(path, MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def part_of(content: Mapping[str, Any] | None, key: str) -> dict[str, Any]:
+    """An object within what such a file holds, such as the result in experiment.json; {} where there is none."""
+    value = (content or {}).get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def remove_leftovers(folder: Path) -> None:

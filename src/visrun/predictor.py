@@ -33,10 +33,11 @@ from visrun.data.placement import Place, places
 from visrun.data.threads import mapped
 from visrun.device import autocast, choose_device, is_out_of_memory, place
 from visrun.errors import PLUGIN_HINT, DataError, OutOfMemory, UserError
+from visrun.files import part_of
 from visrun.folders import expanded
 from visrun.memory import without_steps
 from visrun.one_pass import recall
-from visrun.record.run_folder import RunFolder, part_of, read_json, run_of
+from visrun.record.run_folder import RunFolder, read_json, run_of
 from visrun.record.sweep_table import best_trial_of, trial_of
 from visrun.run_files import FILE_NAME
 from visrun.tables import TASKS

@@ -16,9 +16,9 @@ from visrun.config.overrides import SWEEP_DIR, SWEEPING, hydra_value, hydra_word
 from visrun.config.settings import Settings
 from visrun.console import Screen
 from visrun.errors import ConfigError, UserError
-from visrun.files import write_atomic
+from visrun.files import part_of, write_atomic
 from visrun.numbers import MISSING, number, numbers_of
-from visrun.record.run_folder import part_of, read_json
+from visrun.record.run_folder import read_json
 from visrun.record.sweep_files import REPORT
 from visrun.run_files import FILE_NAME
 from visrun.spread import Spread, spread

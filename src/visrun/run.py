@@ -18,6 +18,7 @@ from visrun.config.lines import texts
 from visrun.console import Screen, logged, logger
 from visrun.device import is_out_of_memory
 from visrun.errors import UserError, VisrunError, exit_code, first_line
+from visrun.files import part_of
 from visrun.from_python import named_folder, single_run
 from visrun.memory import ONE_VALUE, out_of_memory, setting_up
 from visrun.parts import Parts
@@ -29,7 +30,7 @@ from visrun.record.outputs import new_run_folder
 from visrun.record.recorder import Outlets, RunRecorder, tell_best, tell_epoch
 from visrun.record.remember import remembered
 from visrun.record.resuming import last_state, require_same_data, where_left
-from visrun.record.run_folder import RunFolder, part_of, read_json
+from visrun.record.run_folder import RunFolder, read_json
 from visrun.record.tracked import command_of, names_of, noted_of, run_name, sitting_of, tracker_of
 from visrun.record.tracker_end import complete, end
 from visrun.result import Result

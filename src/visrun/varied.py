@@ -13,7 +13,7 @@ from visrun.config.kinds import MOST_FOLDS
 from visrun.config.sweeper import AUTO
 from visrun.config.sweeper import NAME as SWEEPER
 from visrun.errors import ConfigError
-from visrun.record.run_folder import part_of
+from visrun.files import part_of
 
 USUAL, MOST = 5, 1000  # runs
 VARIED = {"seeds": "seed", "folds": "data.fold"}  # what is typed -> the setting that it gives each run

@@ -21,7 +21,6 @@ from visrun.record.run_folder import (
     born,
     living,
     living_holder,
-    part_of,
     read_json,
     this_process,
     writer_of,
@@ -75,12 +74,6 @@ def test_a_line_that_is_no_epochs_is_left_out(tmp_path, line):
         assert [row["epoch"] for row in folder.read_metrics()] == [1, 2]
         folder.keep_metrics(1)
         assert [row["epoch"] for row in folder.read_metrics()] == [1]
-
-
-@pytest.mark.parametrize("content", [None, {}, {"result": None}, {"result": [1]}, {"result": "none"}])
-def test_a_part_that_is_no_object_counts_as_none(content):
-    assert part_of(content, "result") == {}
-    assert part_of({"result": {"status": "killed"}}, "result") == {"status": "killed"}
 
 
 def test_a_second_writer_is_refused_while_the_first_lives(tmp_path):

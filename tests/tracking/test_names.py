@@ -18,12 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visrun.errors import ConfigError
+from visrun.files import read_object
 from visrun.tracking import open_tracker, require_address, uris
 from visrun.tracking.client import is_temporary
 from visrun.tracking.names import (
     look_alikes,
     metric_name,
-    noted,
     one_line,
     parameter_text,
     read_record,
@@ -226,15 +226,15 @@ def test_the_record_belongs_to_one_store(tmp_path):
     write_record(record, "uri", "abc")
     assert read_record(record, "uri") == "abc"
     assert read_record(record, "other") is None
-    assert not noted(record).get("open")
+    assert not read_object(record).get("open")
     write_record(record, "uri", "abc", is_open=True)
-    assert (read_record(record, "uri"), noted(record)["open"]) == ("abc", True)
+    assert (read_record(record, "uri"), read_object(record)["open"]) == ("abc", True)
     for broken in ("", "[1]", '{"uri": "uri"}', "[" * 100_000):
         record.write_text(broken)
         assert read_record(record, "uri") is None
     record.unlink()
     os.mkfifo(record)
-    assert noted(record) == {}
+    assert read_object(record) == {}
     assert read_record(None, "uri") is None
 
 

@@ -16,8 +16,9 @@ from unittest.mock import Mock
 
 import pytest
 
+from visrun.files import read_object
 from visrun.tracking import open_tracker, worker
-from visrun.tracking.names import noted, write_record
+from visrun.tracking.names import write_record
 from visrun.tracking.uris import probe
 
 DEAD = """
@@ -72,7 +73,7 @@ def test_a_run_that_goes_on_while_its_server_is_away_is_sent_later(tmp_path):
             tracker.start()
             tracker.epoch(1, {"loss": 1.0})
             assert tracker.finish("finished").endswith("; visrun resume RUN sends it later)")
-            assert noted(record) == {"uri": uri, "run_id": "abc", "open": True}
+            assert read_object(record) == {"uri": uri, "run_id": "abc", "open": True}
 
 
 def test_any_answer_of_a_server_is_an_answer(server):

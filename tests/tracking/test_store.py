@@ -13,10 +13,11 @@ from unittest.mock import Mock
 
 import pytest
 
+from visrun.files import read_object
 from visrun.tracking import Data, open_tracker, store, uris, worker
 from visrun.tracking.client import Answering
 from visrun.tracking.model import NUMBER_BYTES
-from visrun.tracking.names import noted, read_record, write_record
+from visrun.tracking.names import read_record, write_record
 
 
 def read_run(uri, run_id):
@@ -174,7 +175,7 @@ def test_a_run_whose_process_died_is_closed_by_another_and_one_that_ended_is_lef
         tracker.start()
         assert tracker.wait() is not None
     assert ended.finish("finished") is None
-    assert [noted(tmp_path / f"{name}.json").get("open") for name in ("ended", "dead")] == [None, True]
+    assert [read_object(tmp_path / f"{name}.json").get("open") for name in ("ended", "dead")] == [None, True]
     parent = open_tracker("mlflow", run_name="parent", **options)
     parent.start()
     for name in ("ended", "dead", "missing"):

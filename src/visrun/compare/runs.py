@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from visrun.errors import PLUGIN_HINT, UserError
+from visrun.files import part_of
 from visrun.numbers import numbers_of
 from visrun.record.epochs import Row, best_row, monitor_of, read_epochs
-from visrun.record.run_folder import part_of, read_json, writer_of
+from visrun.record.run_folder import read_json, writer_of
 from visrun.record.run_settings import judged, settings_of, task_of, text
 from visrun.run_files import FILE_NAME, METRICS, SECONDS, is_metric
 from visrun.tables import TaskEntry

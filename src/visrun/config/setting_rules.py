@@ -11,6 +11,7 @@ from visrun.config.lines import Line
 from visrun.config.settings import Augment, Data, ModelOptions, Settings, Tracking
 from visrun.data import demo
 from visrun.errors import PLUGIN_HINT, ConfigError
+from visrun.files import part_of
 from visrun.hyperparameters import LEARNS, Condition, Hyperparameters, missing
 from visrun.lr import NESTEROV_ALONE
 from visrun.near import did_you_mean
@@ -59,7 +60,7 @@ def facts_of(values: Mapping[str, Any] | Hyperparameters, settings: Mapping[str,
         settings: The others, nested; may be incomplete: where what decides is missing, a setting counts as read.
     """
     nested = settings.model_dump() if isinstance(settings, Settings) else settings
-    model, data, tracking = (_section(nested, name) for name in ("model", "data", "tracking"))
+    model, data, tracking = (part_of(nested, name) for name in ("model", "data", "tracking"))
     facts = hyperparameters.facts_of(values, entry_of(str(model.get("name")), str(nested.get("task"))))
     facts |= {"mixes": TASKS[nested["task"]].mixes} if nested.get("task") in TASKS else {}
     facts |= {f"data.{name}": data[name] is not None for name in ("tile", "fold") if name in data}
@@ -77,12 +78,6 @@ def why_unread(key: str, facts: Mapping[str, Any]) -> str:
     """One line that says what reads a setting: ``data.overlap is read only when data.tile is set``; "" where it is."""
     reasons = missing(READ_WHEN.get(key, {}), facts)
     return f"{key} is read only when {' and '.join(reasons)}" if reasons else ""
-
-
-def _section(nested: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """One section of settings that may not have been checked; {} where it is none."""
-    section = nested.get(name)
-    return section if isinstance(section, dict) else {}
 
 
 def entry_of(name: str, task: str) -> ModelEntry:

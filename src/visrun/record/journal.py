@@ -13,9 +13,10 @@ from visrun.config.configured import Configured
 from visrun.config.experiment import reserved
 from visrun.config.settings import SECTIONS, Settings
 from visrun.errors import VisrunError
+from visrun.files import part_of
 from visrun.hyperparameters import Hyperparameters
 from visrun.record import environment
-from visrun.record.run_folder import RunFolder, part_of, read_json, writer_of
+from visrun.record.run_folder import RunFolder, read_json, writer_of
 from visrun.run_files import FILE_NAME
 from visrun.tracking.uris import without_user
 

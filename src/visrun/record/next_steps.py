@@ -9,7 +9,8 @@ from typing import Any
 from visrun.config import plugins
 from visrun.config.experiment import unknown_names
 from visrun.errors import DataError, Diverged, OutOfMemory, UserError, VisrunError
-from visrun.record.run_folder import RunFolder, part_of
+from visrun.files import part_of
+from visrun.record.run_folder import RunFolder
 from visrun.record.run_settings import learns
 from visrun.run_files import FILE_NAME
 

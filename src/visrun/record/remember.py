@@ -10,8 +10,9 @@ from visrun.config.experiment import unknown_names
 from visrun.config.fields import validate
 from visrun.config.settings import SECTIONS, Settings
 from visrun.errors import ConfigError, UserError
+from visrun.files import part_of
 from visrun.hyperparameters import Hyperparameters
-from visrun.record.run_folder import part_of, read_json
+from visrun.record.run_folder import read_json
 from visrun.run_files import FILE_NAME
 
 

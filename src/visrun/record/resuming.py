@@ -14,11 +14,12 @@ from visrun.config.configured import Configured
 from visrun.console import Screen
 from visrun.data.records import Dataset
 from visrun.errors import UserError
+from visrun.files import part_of
 from visrun.memory import setting_up
 from visrun.record.journal import differences, former_identity, identity
 from visrun.record.next_steps import new_run, repeat_command
 from visrun.record.recorder import restore
-from visrun.record.run_folder import RunFolder, part_of
+from visrun.record.run_folder import RunFolder
 from visrun.step import Step
 from visrun.training import Progress
 

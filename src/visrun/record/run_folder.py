@@ -25,7 +25,7 @@ from uuid import uuid4
 import psutil
 
 from visrun.errors import UserError, VisrunError
-from visrun.files import read_plain, remove_leftovers, write_atomic
+from visrun.files import read_object, read_plain, remove_leftovers, write_atomic
 from visrun.record.epochs import Row, read_epochs
 from visrun.run_files import BEST_WEIGHTS, CHECKPOINTS, FILE_NAME, LOCK, MAX_BYTES, METRICS, PLOTS, STATUS
 
@@ -168,12 +168,6 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def part_of(content: Mapping[str, Any] | None, key: str) -> dict[str, Any]:
-    """An object within what experiment.json holds, such as its result; {} where there is none."""
-    value = (content or {}).get(key)
-    return value if isinstance(value, dict) else {}
-
-
 def this_process() -> dict[str, Any]:
     """What a lock file says of who holds it, see `noted_process`."""
     return noted_process(os.getpid())
@@ -255,10 +249,7 @@ def living(facts: Mapping[str, Any]) -> int | None:
 
 def living_holder(lock: Path) -> int | None:
     """The process that a lock file names, if it is :func:`living`."""
-    try:
-        return living(read_json(lock))
-    except UserError:
-        return None
+    return living(read_object(lock))
 
 
 def writer_of(folder: Path, name: str = LOCK) -> Writer | None:

@@ -10,8 +10,8 @@ from visrun import hyperparameters
 from visrun.config import settings
 from visrun.config.setting_rules import SHAPING, facts_of, is_read
 from visrun.errors import ConfigError
+from visrun.files import part_of
 from visrun.hyperparameters import Hyperparameters
-from visrun.record.run_folder import part_of
 from visrun.tables import TASKS, TaskEntry, model_entry
 
 NOT_COMPARED = ("data.cache_dir", "data.fingerprint")  # of the machine; shown in a form of its own

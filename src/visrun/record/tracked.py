@@ -16,9 +16,9 @@ from visrun.config.setting_rules import SHAPING, facts_of, is_read
 from visrun.config.settings import Settings
 from visrun.data.records import Dataset
 from visrun.data.verdicts import Verdict
+from visrun.files import part_of
 from visrun.record import environment
 from visrun.record.journal import binding
-from visrun.record.run_folder import part_of
 from visrun.tracking import Data, Tracker, open_tracker, recorded_uri
 from visrun.tracking.names import RECORD, experiment_of
 from visrun.tracking.uris import without_password

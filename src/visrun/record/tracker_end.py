@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from visrun.console import Screen
+from visrun.files import part_of, read_object
 from visrun.record.inside import require_inside
 from visrun.record.recorder import Outlets, tell_best, tell_epoch
 from visrun.record.remember import remembered
-from visrun.record.run_folder import RunFolder, part_of, read_json, writer_of
+from visrun.record.run_folder import RunFolder, read_json, writer_of
 from visrun.record.tracked import tracker_of, uri_of
 from visrun.run_files import FILE_NAME, PLOTS
 from visrun.tracking import default_uri
-from visrun.tracking.names import RECORD, noted, read_record
+from visrun.tracking.names import RECORD, read_record
 from visrun.tracking.uris import URI, absolute_uri
 
 
@@ -38,7 +39,7 @@ def complete(folder: Path, screen: Screen) -> None:
     Raises:
         UserError: The folder cannot be written, a link leads out of it, or experiment.json is not valid here.
     """
-    record = noted(folder / RECORD)
+    record = read_object(folder / RECORD)
     if not record.get("open") or writer_of(folder) is not None:
         return
     require_inside(folder)

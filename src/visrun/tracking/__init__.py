@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from visrun.errors import ConfigError
-from visrun.tracking.names import RECORD, noted
+from visrun.files import read_object
+from visrun.tracking.names import RECORD
 from visrun.tracking.uris import SQLITE, URI, absolute_uri, is_relative, problem_of, sqlite_path, without_password
 
 if TYPE_CHECKING:
@@ -246,7 +247,7 @@ def recorded_uri(folder: Path, wanted: str | None) -> str | None:
         wanted: tracking.uri, of which a relative path names none: it counts from the folder where the run began. None
             for what MLFLOW_TRACKING_URI names.
     """
-    uri = noted(folder / RECORD).get("uri")
+    uri = read_object(folder / RECORD).get("uri")
     named = not is_relative(wanted) if wanted else os.environ.get(URI)
     if named or not isinstance(uri, str) or not uri.startswith(SQLITE):
         return None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun.errors import first_line
-from visrun.files import read_plain, write_atomic
+from visrun.files import read_object, write_atomic
 from visrun.tracking.uris import without_user
 
 RECORD = "mlflow_run.json"  # in the folder of a run or of a sweep: the note of which run it is
@@ -103,17 +103,8 @@ def source_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 def read_record(path: Path | None, uri: str) -> str | None:
     """The run that ``write_record`` noted for this store, if it did."""
-    content = noted(path)
+    content = read_object(path) if path else {}
     return str(content["run_id"]) if content.get("uri") == without_user(uri) and "run_id" in content else None
-
-
-def noted(path: Path | None) -> dict[str, Any]:
-    """What ``write_record`` wrote; {} where that cannot be read."""
-    try:
-        content = json.loads(read_plain(path)) if path else {}
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def write_record(path: Path | None, uri: str, run_id: str, *, is_open: bool = False) -> None:

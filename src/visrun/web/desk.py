@@ -12,6 +12,7 @@ from fastapi import HTTPException
 from visrun.config.setting_rules import selection
 from visrun.data.files import require_root
 from visrun.errors import ConfigError
+from visrun.files import read_object
 from visrun.run_files import FILE_NAME
 from visrun.web import exchange, runs, sweeps
 from visrun.web.bodies import Folder, State, Typed
@@ -24,7 +25,7 @@ from visrun.web.offers import offers
 from visrun.web.processes import Conflict, Processes
 from visrun.web.resources import Resources
 from visrun.web.roots import Roots
-from visrun.web.state import UI, told
+from visrun.web.state import UI
 from visrun.web.tries import Tries
 
 
@@ -87,7 +88,7 @@ class Desk:
         Raises:
             ConfigError: It is refused, or there is none.
         """
-        file, asked = place.path / FILE_NAME, told(place.path / UI)
+        file, asked = place.path / FILE_NAME, read_object(place.path / UI)
         if "form" in asked and not file.is_file():
             return exchange.checked(asked["form"], self.composer)
         return exchange.loaded(file, self.composer)

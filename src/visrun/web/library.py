@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from visrun.files import read_object
 from visrun.numbers import numbers_of
 from visrun.record.epochs import best_row, monitor_of
 from visrun.record.outputs import RUNS, SWEEPS
@@ -25,7 +26,7 @@ from visrun.record.sweep_table import SETTLED, finite_in, table_of
 from visrun.run_files import FILE_NAME, METRICS, STATUS
 from visrun.web.kept import Kept
 from visrun.web.roots import Roots
-from visrun.web.state import ENDED, UI, Facts, folder_facts, own_settings, repeat_of, rows_of, told
+from visrun.web.state import ENDED, UI, Facts, folder_facts, own_settings, repeat_of, rows_of
 
 PLACES = (RUNS, SWEEPS)
 DEPTH = 4  # folders below them that are looked into
@@ -133,7 +134,7 @@ def kind_of(folder: Path, names: Collection[str], *, in_sweep: bool = False) -> 
     """What a folder with these files is: a ``run``, a ``trial``, a ``sweep`` or, None, neither."""
     if RUN_MARKS & set(names):
         return "trial" if in_sweep else "run"
-    kind = told(folder / UI).get("kind") if UI in names else None
+    kind = read_object(folder / UI).get("kind") if UI in names else None
     if kind == "sweep" or (kind is None and SWEEP_MARKS & set(names)):
         return "sweep"
     return "run" if UI in names else None
@@ -178,7 +179,7 @@ def _changed(facts: Facts) -> list[str]:
 def _of_sweep(facts: Facts, names: Collection[str]) -> dict[str, Any]:
     state = "stopping" if facts.stopping else "running" if facts.living else "ended"
     whole = {"task", "created"} <= facts.ui.keys()
-    trial = Facts(facts.folder, told(facts.folder / "0" / FILE_NAME), {}, {}, None)
+    trial = Facts(facts.folder, read_object(facts.folder / "0" / FILE_NAME), {}, {}, None)
     first = {} if whole else trial.experiment  # of a command line's sweep
     head, table = table_of(facts.folder)
     ended = [row for row in table.values() if row.get("state") in SETTLED]

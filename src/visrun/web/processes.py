@@ -23,6 +23,7 @@ from visrun.config.experiment import load_experiment
 from visrun.config.overrides import PATHS, READY, STUDY, SWEEP_DIR, parse, to_override
 from visrun.config.spelling import word
 from visrun.errors import ConfigError
+from visrun.files import read_object
 from visrun.interpreter import python
 from visrun.record.inside import require_inside
 from visrun.record.outputs import RUNS, SWEEPS, new_run_folder
@@ -32,7 +33,7 @@ from visrun.varied import VARIED
 from visrun.web.family import end_family
 from visrun.web.library import kind_of
 from visrun.web.roots import OF_THE_MACHINE, Roots
-from visrun.web.state import UI, Facts, folder_facts, note, told
+from visrun.web.state import UI, Facts, folder_facts, note
 
 CONSOLE = "console.log"  # what the command prints
 SWEEP_VERBS = ("-m", "--multirun", "repeat")  # what a sweep's command begins with
@@ -163,7 +164,7 @@ def going_on(facts: Facts, cwd: Path, always: Collection[str], roots: Roots) -> 
     They are those that this page started it with, or what its leader noted on the command line in ``cwd``. The folder
     may have come from somebody else, so each of them is one of ``always`` or :func:`stays_inside`.
     """
-    lead = told(facts.folder / LEAD)
+    lead = read_object(facts.folder / LEAD)
     words = facts.ui.get("words", lead.get("words") if lead.get("cwd") == str(cwd) else None)
     try:
         if not isinstance(words, list) or not words:
@@ -249,7 +250,7 @@ def _reap(process: subprocess.Popen[bytes], folder: Path, into: str = UI) -> Non
     """
     exit_code = _end_of(process)
     try:
-        if folder.is_dir() and told(folder / into).get("pid") == process.pid:
+        if folder.is_dir() and read_object(folder / into).get("pid") == process.pid:
             note(folder, into=into, exit_code=exit_code)
     finally:
         process.wait()

@@ -12,6 +12,7 @@ from typing import Any
 from visrun import console
 from visrun.errors import ERROR, UserError
 from visrun.figures import plots
+from visrun.files import read_object
 from visrun.numbers import numbers_of
 from visrun.patience import epochs_waited
 from visrun.record.epochs import Row, best_row, monitor_of
@@ -21,7 +22,7 @@ from visrun.run_files import EPOCH_SECONDS, FILE_NAME, LOG, PLOTS, SECONDS, SPEE
 from visrun.text import printable
 from visrun.tracking.names import RECORD
 from visrun.web.processes import CONSOLE
-from visrun.web.state import ENDED, Facts, folder_facts, own_settings, rows_of, told
+from visrun.web.state import ENDED, Facts, folder_facts, own_settings, rows_of
 
 TAIL = 40  # lines of a log
 TAIL_BYTES = 40_000
@@ -218,5 +219,5 @@ def tail(file: Path) -> list[str]:
 
 def note_of_tracker(folder: Path) -> dict[str, Any]:
     """``uri`` and ``run_id`` of the run or sweep in MLflow; {} where it has none."""
-    found = told(folder / RECORD)
+    found = read_object(folder / RECORD)
     return found if isinstance(found.get("uri"), str) and isinstance(found.get("run_id"), str) else {}

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from visrun.errors import UserError
-from visrun.files import MOST_READ, write_atomic
+from visrun.files import MOST_READ, part_of, read_object, write_atomic
 from visrun.numbers import numbers_of
 from visrun.record.epochs import Row, read_epochs
-from visrun.record.run_folder import living_holder, part_of, read_json, writer_of
+from visrun.record.run_folder import living_holder, writer_of
 from visrun.record.run_settings import judged, learns, settings_of
 from visrun.record.sweep_files import LEAD, REPORT
 from visrun.run_files import FILE_NAME, LOCK, METRICS, STATUS
@@ -176,7 +176,7 @@ def folder_facts(folder: Path, names: Collection[str] = TELLING) -> Facts:
     pid = writer.pid if writer is not None and not elsewhere else None
     if pid is None and UI in names:
         pid = living_holder(folder / UI)
-    experiment, status, ui = (told(folder / name) if name in names else {} for name in (FILE_NAME, STATUS, UI))
+    experiment, status, ui = (read_object(folder / name) if name in names else {} for name in (FILE_NAME, STATUS, UI))
     return Facts(folder, experiment, status, ui, pid, elsewhere)
 
 
@@ -191,19 +191,11 @@ def own_settings(facts: Facts) -> dict[str, str]:
 
 def repeat_of(folder: Path) -> dict[str, Any] | None:
     """Metric -> its mean, deviation and interval over the runs of a repeat, {} before; None of other sweeps."""
-    words, file = told(folder / LEAD).get("words"), folder / REPORT
+    words, file = read_object(folder / LEAD).get("words"), folder / REPORT
     if not file.is_file() and not (isinstance(words, list) and words[:1] == ["repeat"]):
         return None
-    found = part_of(told(file), "metrics")
+    found = part_of(read_object(file), "metrics")
     return {name: numbers_of(spread) for name, spread in found.items() if name.count("/") == 1}  # none of one class
-
-
-def told(file: Path) -> dict[str, Any]:
-    """What a file such as status.json holds; {} where it is missing or broken."""
-    try:
-        return read_json(file)
-    except UserError:
-        return {}
 
 
 def rows_of(folder: Path) -> list[Row]:
@@ -226,5 +218,5 @@ def _rows(file: Path, _stamp: tuple[int, int]) -> tuple[Row, ...]:
 def note(folder: Path, *, into: str = UI, **facts: Any) -> None:
     """Put facts into ui.json, or another file of the page's."""
     with _writing:
-        content = {**told(folder / into), **facts}
+        content = {**read_object(folder / into), **facts}
         write_atomic(folder / into, (json.dumps(content, indent=2) + "\n").encode())

@@ -12,7 +12,7 @@ from typing import Any
 
 from visrun.config import setting_rules
 from visrun.config.configs import flatten
-from visrun.files import read_plain
+from visrun.files import read_object, read_plain
 from visrun.hyperparameters import defaults
 from visrun.numbers import evenly, numbers_of
 from visrun.record.epochs import monitor_of
@@ -24,7 +24,7 @@ from visrun.tracking.names import RECORD
 from visrun.web.library import Library
 from visrun.web.processes import going_on
 from visrun.web.runs import last_lines, log_lines, pictures
-from visrun.web.state import ENDED, TELLING, Facts, folder_facts, repeat_of, rows_of, told
+from visrun.web.state import ENDED, TELLING, Facts, folder_facts, repeat_of, rows_of
 
 # In a line of a study's journal: what everybody has to know of the study.
 NOTED = f'"user_attr":{{"{ATTRIBUTE}":'.encode()
@@ -35,7 +35,7 @@ STATES = {"finished": "complete", "killed": "stopped", "unfinished": "stopped"} 
 
 def detail(folder: Path, library: Library) -> dict[str, Any]:
     """Everything of a sweep, as plain JSON types."""
-    facts, study, lead = folder_facts(folder), study_of(folder), told(folder / LEAD)
+    facts, study, lead = folder_facts(folder), study_of(folder), read_object(folder / LEAD)
     head, table = table_of(folder)
     folders = {int(path.name): path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()}
     if table:  # a trial that was lost as it started is in no row
@@ -80,7 +80,7 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
         "best": best,
         "repeat": repeat,
         "dataset": first.dataset if first else "",
-        "importance": told(folder / PLOTS / IMPORTANCE) if repeat is None else {},
+        "importance": read_object(folder / PLOTS / IMPORTANCE) if repeat is None else {},
         "pictures": pictures(folder) if repeat is None else [],
         "log": log_lines(folder),
         "reason": reason,

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from visrun.config.fields import show
 from visrun.errors import ERROR, UserError
+from visrun.files import read_object
 from visrun.folders import expanded
 from visrun.numbers import numbers_of
 from visrun.record.run_folder import living
@@ -28,7 +29,7 @@ from visrun.web.family import end_family
 from visrun.web.processes import Conflict
 from visrun.web.roots import Roots
 from visrun.web.runs import tail
-from visrun.web.state import note, told
+from visrun.web.state import note
 
 NOTE, LINES, SAID = "ui_predict.json", "ui_predict.jsonl", "ui_predict.log"
 SHOWN = 24  # predictions that the page shows
@@ -80,7 +81,7 @@ class Tries:
         typed = ["predict", *self.always, str(folder.relative_to(self.cwd)), str(images), *options]
         facts = {"path": path, "threshold": threshold.strip(), "command": shlex.join(["visrun", *typed])}
         with self._lock:
-            if living(told(folder / NOTE)) is not None:
+            if living(read_object(folder / NOTE)) is not None:
                 raise Conflict("it predicts already; stop that first")
             try:
                 with ExitStack() as opened:
@@ -96,7 +97,7 @@ class Tries:
         Raises:
             Conflict: Nothing runs.
         """
-        pid = living(told(folder / NOTE))
+        pid = living(read_object(folder / NOTE))
         if pid is None:
             raise Conflict("it is not running")
         note(folder, into=NOTE, asked="stop")
@@ -105,8 +106,8 @@ class Tries:
     def told(self, folder: Path) -> dict[str, Any]:
         """How far the last try is: ``state`` is none, running, done, stopped, failed or, where nobody saw how it ended,
         ended."""
-        runs = living(told(folder / NOTE)) is not None
-        noted = told(folder / NOTE)  # read anew: of what has ended by now it says how
+        runs = living(read_object(folder / NOTE)) is not None
+        noted = read_object(folder / NOTE)  # read anew: of what has ended by now it says how
         if not isinstance(noted.get("pid"), int):
             return {"state": "none"}
         code, stopped = noted.get("exit_code"), noted.get("asked") == "stop"
@@ -130,7 +131,7 @@ class Tries:
 
     def drawing(self, folder: Path, number: int) -> Path | None:
         """The picture of one of the predictions that are shown."""
-        first = self._read(folder, told(folder / NOTE)).first
+        first = self._read(folder, read_object(folder / NOTE)).first
         file = first[number]["drawing"] if 0 <= number < len(first) else None
         return file if _stamp(folder, file) is not None else None
 
