@@ -14,8 +14,8 @@ from hydra.types import RunMode
 from visrun.arguments import verb_parser
 from visrun.config.choices import known, setting_of
 from visrun.config.compose import Resolved, Sweep, check_sweep, resolve
-from visrun.config.configs import Conf, flatten, open_conf
-from visrun.config.fields import allowed, extra, leaves, meaning, one_of, show
+from visrun.config.configs import Conf, open_conf
+from visrun.config.fields import allowed, extra, flatten, leaves, meaning, one_of, show
 from visrun.config.hydra_errors import refused
 from visrun.config.lines import texts
 from visrun.config.overrides import GROUPS, hydra_words

@@ -19,8 +19,8 @@ from tests import opened
 from visrun import hyperparameters
 from visrun.config import plugins
 from visrun.config.compose import Resolved, check_sweep, resolve
-from visrun.config.configs import PRIMARY, Conf, conf_dir, flatten, open_conf
-from visrun.config.fields import one_of
+from visrun.config.configs import PRIMARY, Conf, conf_dir, open_conf
+from visrun.config.fields import flatten, one_of
 from visrun.config.lines import texts
 from visrun.config.overrides import GROUPS, to_override
 from visrun.errors import PLUGIN_HINT, ConfigError

@@ -11,8 +11,7 @@ from visrun.build import load
 from visrun.config import setting_rules
 from visrun.config.checks import unread_warnings
 from visrun.config.compose import look, resolve
-from visrun.config.configs import flatten
-from visrun.config.fields import validate
+from visrun.config.fields import flatten, validate
 from visrun.config.lines import texts
 from visrun.config.setting_rules import READ_WHEN, SHAPING, check_options, facts_of, is_read, warnings, why_unread
 from visrun.config.settings import Data, Settings, Tracking

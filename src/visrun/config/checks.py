@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from visrun import hyperparameters
 from visrun.config import setting_rules
-from visrun.config.configs import Conf, flatten
-from visrun.config.fields import show, validate
+from visrun.config.configs import Conf
+from visrun.config.fields import flatten, show, validate
 from visrun.config.lines import Line, about_others
 from visrun.config.settings import Settings
 from visrun.errors import ConfigError

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from visrun.config import settings
-from visrun.config.configs import Conf, choices_in, flatten
-from visrun.config.fields import one_of, show
+from visrun.config.configs import Conf, choices_in
+from visrun.config.fields import flatten, one_of, show
 from visrun.config.lines import Line
 from visrun.config.overrides import GROUPS
 from visrun.config.yaml_files import misnamed

@@ -30,7 +30,8 @@ from visrun.config.choices import (
     unknown_option,
     usual_options,
 )
-from visrun.config.configs import PRIMARY, Conf, beneath, flatten, open_conf, store_schema, user_folders
+from visrun.config.configs import PRIMARY, Conf, beneath, open_conf, store_schema, user_folders
+from visrun.config.fields import flatten
 from visrun.config.jobs import first_job
 from visrun.config.lines import Line, distinct, texts
 from visrun.config.overrides import GROUPS, READY, Typed, Words, parse, to_override

@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from visrun import hyperparameters
 from visrun.config import settings, sweeper
 from visrun.config.entries import entry_problems
+from visrun.config.fields import flatten
 from visrun.config.yaml_files import MAPPING, one_line, pass_over_yml
 from visrun.errors import ConfigError
 from visrun.tables import GENERIC_MODEL, MODELS, READERS, TARGETS, TASKS, TIMM_MODEL, TaskEntry, models_of, named_by
@@ -289,12 +290,3 @@ def choices_in(flat: Mapping[str, Any], groups: Iterable[str]) -> dict[str, str]
     if found.get("model") in (GENERIC_MODEL, TIMM_MODEL) and isinstance(name := flat.get("model.name"), str):
         found["model"] = named_by(name, found["model"])
     return found
-
-
-def flatten(values: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as dotted keys: ``{"data": {"root": 1}}`` is ``{"data.root": 1}``."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        flat |= flatten(value, prefix=f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return flat

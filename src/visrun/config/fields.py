@@ -197,3 +197,12 @@ def sections(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
 
 def _is_section(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def flatten(values: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as dotted keys: ``{"data": {"root": 1}}`` is ``{"data.root": 1}``."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        flat |= flatten(value, prefix=f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return flat

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from visrun.config.choices import NAMED, Chosen
-from visrun.config.configs import PRIMARY, SCHEMA, Conf, Layer, flatten
+from visrun.config.configs import PRIMARY, SCHEMA, Conf, Layer
+from visrun.config.fields import flatten
 from visrun.config.lines import Line
 from visrun.hyperparameters import CHOICES, OF_OPTIMIZER, Hyperparameters
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from visrun.config.choices import choose, own_file, unknown_option
-from visrun.config.configs import Conf, choices_in, flatten
+from visrun.config.configs import Conf, choices_in
 from visrun.config.experiment import load_experiment
-from visrun.config.fields import show
+from visrun.config.fields import flatten, show
 from visrun.config.lines import Line
 from visrun.config.overrides import GROUPS, placed
 from visrun.errors import ConfigError

@@ -11,6 +11,7 @@ from typing import Any
 
 from visrun.config.configured import Configured
 from visrun.config.experiment import reserved
+from visrun.config.fields import flatten
 from visrun.config.settings import SECTIONS, Settings
 from visrun.errors import VisrunError
 from visrun.files import part_of
@@ -133,11 +134,8 @@ def former_identity(noted: Mapping[str, str]) -> dict[str, str]:
 
 
 def _texts(values: Hyperparameters, settings: Settings) -> dict[str, str]:
-    flat: dict[str, str] = {key: repr(value) for key, value in values.model_dump(mode="json").items()}
-    for key, value in settings.model_dump(mode="json").items():
-        nested = value if isinstance(value, dict) else {"": value}
-        flat |= {f"{key}.{name}".rstrip("."): repr(inner) for name, inner in nested.items()}
-    return flat
+    nested = values.model_dump(mode="json") | settings.model_dump(mode="json")
+    return {key: repr(value) for key, value in flatten(nested).items()}
 
 
 def binding(flat: Mapping[str, str]) -> dict[str, str]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from visrun.config.configs import flatten
 from visrun.config.experiment import unknown_names
-from visrun.config.fields import validate
+from visrun.config.fields import flatten, validate
 from visrun.config.settings import SECTIONS, Settings
 from visrun.errors import ConfigError, UserError
 from visrun.files import part_of

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from visrun.config.configs import flatten
-from visrun.config.fields import show
+from visrun.config.fields import flatten, show
 from visrun.config.spelling import encode
 from visrun.config.sweeper import SWEEPER, USUAL_TRIALS
 from visrun.errors import ConfigError

@@ -20,7 +20,7 @@ from typing import Any
 from visrun import hyperparameters
 from visrun.config.choices import setting_of, unknown_option
 from visrun.config.compose import Resolved
-from visrun.config.configs import flatten
+from visrun.config.fields import flatten
 from visrun.config.lines import Line, about_others, texts
 from visrun.config.overrides import to_override
 from visrun.config.provenance import CHOSEN

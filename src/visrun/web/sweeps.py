@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun.config import setting_rules
-from visrun.config.configs import flatten
+from visrun.config.fields import flatten
 from visrun.files import read_object, read_plain
 from visrun.hyperparameters import defaults
 from visrun.numbers import evenly, numbers_of
