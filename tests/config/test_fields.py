@@ -71,12 +71,6 @@ def test_valid_values_are_a_frozen_model():
         found.power = 1.0
 
 
-def test_a_prefix_stands_before_the_key_and_its_suggestion():
-    assert validate(Inner, {"siz": 1}, prefix="data.")[1] == {
-        "data.siz": "data.siz is no setting (did you mean data.size?)"
-    }
-
-
 @pytest.mark.parametrize(
     ("value", "text"),
     [

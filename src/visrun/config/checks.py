@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from visrun import hyperparameters
 from visrun.config import setting_rules
 from visrun.config.configs import Conf
-from visrun.config.fields import flatten, show, validate
+from visrun.config.fields import flatten, show, validate, without
 from visrun.config.lines import Line, about_others
 from visrun.config.settings import Settings
 from visrun.errors import ConfigError
@@ -37,7 +37,7 @@ def check(composed: Mapping[str, Any]) -> Checked:
     given, more = validate(Settings, rest)
     wrong = lines | more
     single = [Line(text, (key,)) for key, text in wrong.items()]
-    rules = _rules(found or Hyperparameters(**_without(values, wrong)), given or Settings(**_without(rest, wrong)))
+    rules = _rules(found or Hyperparameters(**without(values, wrong)), given or Settings(**without(rest, wrong)))
     return Checked(found, given, (*single, *about_others(rules.problems, wrong)), rules.warnings)
 
 
@@ -80,15 +80,6 @@ def option_problems(
             own, rest = _halves(conf.compose(options, {**values, **names}))
             problems += (validate(Hyperparameters, own)[1] | validate(Settings, rest)[1]).values()
     return problems
-
-
-def _without(values: Mapping[str, Any], wrong: Collection[str], *, prefix: str = "") -> dict[str, Any]:
-    """``values``, nested, less those whose dotted keys are ``wrong``."""
-    return {
-        key: _without(value, wrong, prefix=f"{prefix}{key}.") if isinstance(value, Mapping) else value
-        for key, value in values.items()
-        if f"{prefix}{key}" not in wrong
-    }
 
 
 def problems_of(key: str, value: Any) -> list[str]:

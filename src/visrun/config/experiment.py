@@ -15,11 +15,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from visrun.config.fields import one_of, show, validate
+from visrun.config.fields import flatten, one_of, show, validate, without
 from visrun.config.lines import texts
 from visrun.config.setting_rules import unknown_augmentations
 from visrun.config.settings import SECTIONS, Settings
 from visrun.errors import PLUGIN_HINT, ConfigError
+from visrun.files import part_of
 from visrun.folders import expanded
 from visrun.hyperparameters import CHOICES, Hyperparameters, all_losses
 from visrun.near import did_you_mean, is_hydra_key
@@ -166,24 +167,24 @@ def _unknown(content: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def halves(content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The hyperparameters of a file, and its settings, nested, without the fingerprint of the data."""
+    sections = {name: {**part_of(content, name)} for name in SECTIONS}
+    sections["data"].pop("fingerprint", None)
+    root = {key: content[key] for key in ("task", "seed") if key in content}
+    return part_of(content, "hyperparameters"), root | sections
+
+
 def _checked(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Dotted key -> value of what the file sets, in plain JSON types, and a line for each wrong one."""
     flat: dict[str, Any] = {}
     problems: list[str] = []
-    root = {key: content[key] for key in ("task", "seed") if key in content}
-    parts: list[tuple[str, type[BaseModel], Mapping[str, Any]]] = [
-        ("", Hyperparameters, content["hyperparameters"]),
-        ("", Settings, root),
-        *((f"{name}.", model, content.get(name, {})) for name, model in SECTIONS.items()),
-    ]
-    for prefix, model, values in parts:
-        given = {key: value for key, value in values.items() if f"{prefix}{key}" != "data.fingerprint"}
-        valid, lines = validate(model, given, prefix=prefix)
-        problems += lines.values()
-        if valid is not None:
-            flat |= {
-                f"{prefix}{key}": value for key, value in valid.model_dump(mode="json", include=set(given)).items()
-            }
+    models: tuple[type[BaseModel], ...] = (Hyperparameters, Settings)
+    for model, given in zip(models, halves(content), strict=True):
+        valid, wrong = validate(model, given)
+        valid = valid or model(**without(given, wrong))
+        problems += wrong.values()
+        flat |= flatten(valid.model_dump(mode="json", exclude_unset=True))
     fingerprint = content.get("data", {}).get("fingerprint")
     if not isinstance(fingerprint, str | None):
         problems.append(f"data.fingerprint={show(fingerprint)}: must be a text")

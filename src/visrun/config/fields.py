@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -125,29 +125,35 @@ def show(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def validate(model: type[M], values: Mapping[str, Any], *, prefix: str = "") -> tuple[M | None, dict[str, str]]:
+def validate(model: type[M], values: Mapping[str, Any]) -> tuple[M | None, dict[str, str]]:
     """``values`` as a ``model``, or None and each wrong key with its line: the key, its value and what is allowed.
 
     Args:
-        model: Hyperparameters, Settings or one of its sections.
+        model: Hyperparameters or Settings.
         values: Untrusted values, nested as the model is.
-        prefix: What stands before every key in a line, such as ``"data."``.
     """
     try:
         return model.model_validate(dict(values)), {}
     except ValidationError as error:
-        return None, _error_lines(error, model, values, prefix)
+        return None, _error_lines(error, model, values)
 
 
-def _error_lines(
-    error: ValidationError, model: type[BaseModel], values: Mapping[str, Any], prefix: str
-) -> dict[str, str]:
+def without(values: Mapping[str, Any], wrong: Collection[str], *, prefix: str = "") -> dict[str, Any]:
+    """``values``, nested, less those whose dotted keys are ``wrong``."""
+    return {
+        key: without(value, wrong, prefix=f"{prefix}{key}.") if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if f"{prefix}{key}" not in wrong
+    }
+
+
+def _error_lines(error: ValidationError, model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, str]:
     lines: dict[str, str] = {}
     for item in error.errors(include_url=False):
         path, info, siblings = _locate(item["loc"], model)
-        key = prefix + ".".join(path)
+        key = ".".join(path)
         if item["type"] == "extra_forbidden":
-            known = [prefix + ".".join([*path[:-1], name]) for name in siblings]
+            known = [".".join([*path[:-1], name]) for name in siblings]
             line = f"{show(key)} is no setting{did_you_mean(key, known)}"
         elif item["type"] == "missing" and len(path) == len(item["loc"]):
             line = f"{key} is missing"

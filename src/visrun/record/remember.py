@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from visrun.config.experiment import unknown_names
+from visrun.config.experiment import halves, unknown_names
 from visrun.config.fields import flatten, validate
-from visrun.config.settings import SECTIONS, Settings
+from visrun.config.settings import Settings
 from visrun.errors import ConfigError, UserError
 from visrun.files import part_of
 from visrun.hyperparameters import Hyperparameters
@@ -32,11 +32,9 @@ def remembered(folder: Path) -> Remembered:
     """
     file = folder / FILE_NAME
     content = read_json(file)
-    values, problems = validate(Hyperparameters, part_of(content, "hyperparameters"))
-    data = {key: value for key, value in part_of(content, "data").items() if key != "fingerprint"}
-    given = {key: part_of(content, key) for key in SECTIONS} | {"data": data}
-    given |= {key: content[key] for key in ("task", "seed") if key in content}
-    settings, more = validate(Settings, given)
+    learns, others = halves(content)
+    values, problems = validate(Hyperparameters, learns)
+    settings, more = validate(Settings, others)
     if values is None or settings is None:
         raise UserError(f"{file}: {'; '.join((problems | more).values())}")
     unknown = unknown_names({"loss": values.loss, **flatten(settings.model_dump(mode="json"))})
