@@ -55,24 +55,24 @@ def placed(*own, task="classification", config=None, option=None):
 
 NAMED = ("  run:\n", "  sweeper: {study_name: mine}\n  run:\n")
 DIR = "    dir: multirun/${now:%Y-%m-%d}/${now:%H-%M-%S}\n"
-IN_MINE = ["hydra.sweep.dir='multirun/mine'", "hydra.sweeper.study_name='mine'"]
+IN_MINE = ["hydra.sweep.dir=multirun/mine", "hydra.sweeper.study_name=mine"]
 
 
 @pytest.mark.parametrize(
     ("own", "files", "place", "words"),
     [
-        (["hydra.sweeper.study_name=typed"], {}, "multirun/typed", ["hydra.sweep.dir='multirun/typed'"]),
+        (["hydra.sweeper.study_name=typed"], {}, "multirun/typed", ["hydra.sweep.dir=multirun/typed"]),
         (["hydra.sweep.dir=typed"], {}, "typed", []),
         ([], {"config": NAMED}, "multirun/mine", IN_MINE),
         (["hydra/sweeper=mine"], {"option": "study_name: mine\n"}, "multirun/mine", IN_MINE),
-        ([], {"config": (DIR, "    dir: here/mine\n")}, "here/mine", ["hydra.sweep.dir='here/mine'"]),
+        ([], {"config": (DIR, "    dir: here/mine\n")}, "here/mine", ["hydra.sweep.dir=here/mine"]),
         (
             ["hydra.sweeper.study_name=typed"],
             {"config": (DIR, "    dir: here/${task}\n"), "task": "segmentation"},
             "here/segmentation",
-            ["hydra.sweep.dir='here/segmentation'"],
+            ["hydra.sweep.dir=here/segmentation"],
         ),
-        (["hydra.sweeper.study_name=typed"], {"config": NAMED}, "multirun/typed", ["hydra.sweep.dir='multirun/typed'"]),
+        (["hydra.sweeper.study_name=typed"], {"config": NAMED}, "multirun/typed", ["hydra.sweep.dir=multirun/typed"]),
         (["hydra.sweep.dir=typed"], {"config": NAMED}, "typed", IN_MINE[1:]),
     ],
 )
@@ -92,13 +92,13 @@ def test_a_sweep_without_a_name_gets_a_dated_one(own, files, tmp_path, monkeypat
     folder, made, words = placed(*own, **files)
     assert made and folder.is_dir() and re.fullmatch(r"multirun/[0-9-]{10}/[0-9-]{8}_sweep", str(folder))
     name = folder.relative_to("multirun")
-    assert words == [f"hydra.sweep.dir='{folder}'", f"hydra.sweeper.study_name='{name}'"]
+    assert words == [f"hydra.sweep.dir={folder}", f"hydra.sweeper.study_name={name}"]
 
 
 def test_the_other_sweepers_get_a_dated_folder_and_no_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder, _, words = placed("hydra/sweeper=basic")
-    assert words == [f"hydra.sweep.dir='{folder}'"]
+    assert words == [f"hydra.sweep.dir={folder}"]
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from PIL import Image
 from visrun import drawings, gallery
 from visrun.arguments import VERBS, options
 from visrun.config.compose import resolve
-from visrun.config.overrides import to_override
 from visrun.config.setting_rules import SPLITTING
 from visrun.config.settings import Settings
+from visrun.config.spelling import to_override
 from visrun.console import Screen, counter
 from visrun.data.agree import agreeing
 from visrun.data.batches import Batches

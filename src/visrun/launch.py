@@ -29,7 +29,8 @@ from visrun.config.choices import known
 from visrun.config.compose import Resolved, check_sweep, resolve
 from visrun.config.configs import Conf, open_conf, user_folders
 from visrun.config.lines import texts
-from visrun.config.overrides import RUN_DIR, STUDY, SWEEP_DIR, hydra_value, hydra_words, to_override
+from visrun.config.overrides import RUN_DIR, STUDY, SWEEP_DIR, hydra_value, hydra_words
+from visrun.config.spelling import to_override
 from visrun.errors import ConfigError
 from visrun.folders import expanded
 from visrun.handover import Ended, UserConfigs, all_refused, hand_over, no_job, run_folder, sweeping

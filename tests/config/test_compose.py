@@ -22,7 +22,8 @@ from visrun.config.compose import Resolved, check_sweep, resolve
 from visrun.config.configs import PRIMARY, Conf, conf_dir, open_conf
 from visrun.config.fields import flatten, one_of
 from visrun.config.lines import texts
-from visrun.config.overrides import GROUPS, to_override
+from visrun.config.overrides import GROUPS
+from visrun.config.spelling import to_override
 from visrun.errors import PLUGIN_HINT, ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.tables import MODELS
@@ -511,7 +512,7 @@ def test_a_root_in_a_recipe_means_what_it_means_when_typed(empty_folder: Path, t
     assert (named.hyperparameters, named.settings.model) == (typed.hyperparameters, typed.settings.model)
     assert (named.sources["data.name"], typed.sources["data.name"]) == ("file", "you")
     assert (named.sources["data.root"], typed.sources["data.root"]) == ("file", "you")
-    assert {"data=auto", f"data.root='{empty_folder}/photos'"} <= set(named.overrides) and not named.warnings
+    assert {"data=auto", f"data.root={empty_folder}/photos"} <= set(named.overrides) and not named.warnings
 
 
 def test_a_root_in_an_experiment_means_what_it_means_when_typed(empty_folder: Path, shipped: Conf) -> None:

@@ -232,6 +232,11 @@ class TestExpand:
             one_loss = replace(RESNET, losses=("default",))
             expanded({"parameters": ["loss"]}, task="instance_segmentation", model=one_loss)
 
+    def test_what_hydra_would_replace_is_refused_by_its_key(self) -> None:
+        content = {"parameters": ["tracking.run_name"], "ranges": {"tracking.run_name": {"choices": ["a", "a${b}"]}}}
+        with pytest.raises(ConfigError, match=r"^tracking.run_name=a\$\{b\}"):
+            expanded(content)
+
     def test_what_a_trial_does_not_read_is_no_trial(self) -> None:
         content = {"parameters": ["optimizer", "momentum"], "ranges": {"momentum": {"choices": [0.8, 0.9]}}}
         assert Searched(read_space(expanded(content)), base_of(run_of("classification"))).count() == 4

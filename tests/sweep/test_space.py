@@ -571,23 +571,6 @@ PLAIN_VALUES = st.recursive(
 )
 
 
-def exactly(one: Any, other: Any) -> bool:
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(exactly, one, other))
-    return type(one) is type(other) and one == other
-
-
-@settings(deadline=None, max_examples=200)
-@given(value=PLAIN_VALUES)
-def test_hydra_reads_every_text_back(value: Any) -> None:
-    assume("${" not in repr(value))
-    assert exactly(parsed(f"key={text(value)}"), value)
-
-
-def test_the_name_of_a_dated_sweep_needs_no_quotes() -> None:
-    assert text("2026-11-26/22-22-29_sweep") == "2026-11-26/22-22-29_sweep"
-
-
 @settings(deadline=None, max_examples=60)
 @given(values=st.lists(PLAIN_VALUES, min_size=1, max_size=4))
 def test_choices_survive_both_ways_of_writing_them(values: list[Any]) -> None:

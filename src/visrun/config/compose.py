@@ -34,12 +34,13 @@ from visrun.config.configs import PRIMARY, Conf, beneath, open_conf, store_schem
 from visrun.config.fields import flatten
 from visrun.config.jobs import first_job
 from visrun.config.lines import Line, distinct, texts
-from visrun.config.overrides import GROUPS, READY, Typed, Words, parse, to_override
+from visrun.config.overrides import GROUPS, READY, Typed, Words, parse
 from visrun.config.provenance import own_values, set_apart, sources
 from visrun.config.ready import expand
 from visrun.config.saved import Files, in_force, saved
 from visrun.config.setting_rules import entry_of
 from visrun.config.settings import Settings
+from visrun.config.spelling import to_override
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations, islice, product
 from typing import TYPE_CHECKING, Any
 
-from visrun.config.overrides import Typed, to_override
+from visrun.config.overrides import Typed
+from visrun.config.spelling import to_override
 from visrun.errors import ConfigError
 
 if TYPE_CHECKING:

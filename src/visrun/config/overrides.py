@@ -1,8 +1,5 @@
 """The command line's ``key=value`` words: quoted where Hydra's grammar needs it, parsed by Hydra, their keys checked.
 
-    >>> to_override("data.root", "/photos (1)/a,b")
-    "data.root='/photos (1)/a,b'"
-
 Paths and free texts are taken as they stand on the shell: quotes go round them before Hydra's grammar, which knows
 parentheses, commas and ``=``, can read anything into them.
 """
@@ -31,6 +28,7 @@ from hydra.core.override_parser.types import (
 from hydra.errors import HydraException
 
 from visrun.arguments import VERBS
+from visrun.config import spelling
 from visrun.config.checks import problems_of
 from visrun.config.fields import show
 from visrun.errors import ConfigError
@@ -167,36 +165,6 @@ def hydra_value(key: str, words: Iterable[str]) -> str | None:
     return next((str(value) for value in values if value is not None), None)
 
 
-def to_override(key: str, value: Any) -> str:
-    """``key=value`` in Hydra's grammar for a plain value; Hydra's parser reads exactly ``value`` back.
-
-    Args:
-        key: A setting, such as ``data.root``.
-        value: None, bool, int, float, str, or a list of those.
-
-    Raises:
-        ConfigError: A text holds ``${``, which Hydra would replace; a value of another type.
-    """
-    return f"{key}={_grammar(value, key)}"
-
-
-def _grammar(value: Any, key: str) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return repr(value)
-        case str():
-            if "${" in value:
-                raise ConfigError(f"{key}={show(value)}: ${{...}} is not taken; write the value itself")
-            return QuotedString(value, Quote.single).with_quotes()
-        case list() | tuple():
-            return "[" + ",".join(_grammar(item, key) for item in value) + "]"
-    raise ConfigError(f"{key}: a value of type {type(value).__name__} is not taken; write a number, a text or a list")
-
-
 def _read(word: str, *, known: Collection[str], cwd: Path, multirun: bool, options: ConfigLoader | None) -> Typed:
     if word[:1] in ("+", "~"):
         key = word.lstrip("+~").partition("=")[0]
@@ -223,7 +191,7 @@ def _read(word: str, *, known: Collection[str], cwd: Path, multirun: bool, optio
     try:
         override = _parsed(line, options)
     except ConfigError:  # no value of Hydra's grammar: a text, and the check of the field says what it takes
-        override = _parsed(to_override(key, text))
+        override = _parsed(spelling.to_override(key, text))
     assert override.type is OverrideType.CHANGE
     if not override.is_sweep_override():
         return Typed(key, override.input_line or word, override.value())
@@ -270,7 +238,8 @@ def _quoted(key: str, text: str, *, cwd: Path, multirun: bool) -> str:
     line = f"{key}={text}"
     if key in NAME_LISTS and text[:1] == "[" and text[-1:] == "]" and not set(text) & {"'", '"'}:
         lists = [names.split(",") for names in re.split(r"\]\s*,\s*\[", text[1:-1])]  # several are a sweep's
-        return f"{key}=" + ",".join(_grammar([name.strip() for name in names if name.strip()], key) for names in lists)
+        found = [[name.strip() for name in names if name.strip()] for names in lists]
+        return f"{key}=" + ",".join(spelling.text(names, key) for names in found)
     if key not in PATHS + TEXTS or text.lower() == "null" or (multirun and text.startswith(SWEEPS)):
         return line
     if text[:1] in ("'", '"') and text[-1:] == text[:1]:
@@ -281,7 +250,7 @@ def _quoted(key: str, text: str, *, cwd: Path, multirun: bool) -> str:
         if override is not None and override.is_sweep_override():
             return line
         text = text if override is None else str(override.value())
-    return to_override(key, placed(key, text, cwd))
+    return spelling.to_override(key, placed(key, text, cwd))
 
 
 def placed(key: str, value: Any, cwd: Path) -> Any:

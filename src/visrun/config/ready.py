@@ -118,7 +118,7 @@ def _space(
 def _sweep(key: str, space: Mapping[str, Any]) -> str:
     """A range in Hydra's grammar; the end of Hydra's own range is excluded, so it gets one more step."""
     if "choices" in space:
-        listed = ",".join(text(value) for value in space["choices"])
+        listed = ",".join(text(value, key) for value in space["choices"])
         return listed if None in space["choices"] else f"choice({listed})"  # choice() takes no null
     low, high, step = space["low"], space["high"], space.get("step")
     whole = isinstance(low, int) and isinstance(high, int)

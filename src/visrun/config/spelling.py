@@ -1,13 +1,19 @@
-"""Values as words of Hydra's grammar, which reads exactly them back, and as choices of a study; imports no Optuna."""
+"""Values as words of Hydra's grammar, which reads exactly them back, and as choices of a study; imports no Optuna.
+
+>>> to_override("data.root", "/photos (1)/a,b")
+"data.root='/photos (1)/a,b'"
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Any, get_args, get_origin
 
-from visrun.config.fields import leaves
-from visrun.config.overrides import to_override
+from hydra.core.override_parser.types import Quote, QuotedString
+
+from visrun.config.fields import leaves, show
 from visrun.config.settings import Settings
+from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 
 # what Hydra reads as a text without quotes: what begins like a word, and what begins like a number and has a slash
@@ -16,25 +22,39 @@ PLAIN = re.compile(
 )
 
 
-def text(value: Any) -> str:
-    """A plain value (None, bool, int, float, str or a list of those) as it stands right of ``=``.
+def to_override(key: str, value: Any) -> str:
+    """``key=value`` in Hydra's grammar for a plain value; Hydra's parser reads exactly ``value`` back.
 
-    Floats keep every digit, and a text has quotes only where it needs them: ``1e-05``, ``adam``, ``'/a,b'``,
-    ``[10,20]``, ``null``.
+    Args:
+        key: A setting, such as ``data.root``.
+        value: None, bool, int, float, str, or a list of those.
 
     Raises:
         ConfigError: A text holds ``${``, which Hydra would replace; a value of another type.
     """
-    if isinstance(value, str) and PLAIN.fullmatch(value):
-        return value
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(text(item) for item in value) + "]"
-    return to_override("value", value).partition("=")[2]
+    return f"{key}={text(value, key)}"
 
 
-def word(key: str, value: Any) -> str:
-    """``key=value`` with the value's :func:`text`."""
-    return f"{key}={text(value)}"
+def text(value: Any, key: str = "value") -> str:
+    """What stands right of ``=`` in :func:`to_override`; errors name the ``key``.
+
+    Floats keep every digit, and a text has quotes only where it needs them: ``1e-05``, ``adam``, ``'/a,b'``,
+    ``[10,20]``, ``null``.
+    """
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)
+        case str():
+            if "${" in value:
+                raise ConfigError(f"{key}={show(value)}: ${{...}} is not taken; write the value itself")
+            return value if PLAIN.fullmatch(value) else QuotedString(value, Quote.single).with_quotes()
+        case list() | tuple():
+            return "[" + ",".join(text(item, key) for item in value) + "]"
+    raise ConfigError(f"{key}: a value of type {type(value).__name__} is not taken; write a number, a text or a list")
 
 
 def encode(value: Any) -> bool | int | float | str:

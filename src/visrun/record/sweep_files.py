@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun.config.overrides import STUDY, SWEEP_DIR
-from visrun.config.spelling import word
+from visrun.config.spelling import to_override
 from visrun.record.run_folder import read_json
 from visrun.run_files import FILE_NAME
 
@@ -44,4 +44,4 @@ def moved(noted: Mapping[str, Any], folder: Path) -> list[str]:
     if Path(str(noted.get("folder", folder))).resolve() == folder.resolve():
         return []
     name = str(noted.get("name", folder.name))
-    return [word(SWEEP_DIR, os.path.abspath(folder)), word(STUDY, name)]  # noqa: PTH100
+    return [to_override(SWEEP_DIR, os.path.abspath(folder)), to_override(STUDY, name)]  # noqa: PTH100

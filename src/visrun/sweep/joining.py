@@ -12,8 +12,8 @@ import optuna
 from optuna.trial import TrialState
 
 from visrun import preflight
-from visrun.config.overrides import SWEEP_DIR, to_override
-from visrun.config.spelling import word
+from visrun.config.overrides import SWEEP_DIR
+from visrun.config.spelling import to_override
 from visrun.config.sweeper import SWEEPER
 from visrun.console import Screen
 from visrun.errors import VisrunError
@@ -67,7 +67,7 @@ def join(
         words = words_of(plan, number, params, parent=parent)
         if not is_led(plan):  # whose table shows it
             Screen().say(" ".join([f"trial {number}:", *plan.searched.words(params)]))
-        returned = launch(number, [*words, *(word(name, value) for name, value in more.items())])
+        returned = launch(number, [*words, *(to_override(name, value) for name, value in more.items())])
         return values_of(plan, returned)
 
     return work(

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from visrun.config.overrides import STUDY, SWEEP_DIR
-from visrun.config.spelling import word
+from visrun.config.spelling import to_override
 from visrun.console import Screen
 from visrun.errors import ConfigError
 from visrun.record.outputs import SWEEPS
@@ -47,8 +47,8 @@ def make_slots(plan: Plan) -> list[Slot]:
     joining = [
         "hydra.sweeper.worker=true",
         *(one for one in naming(plan) if not one.startswith(SWEEP_DIR)),
-        word("hydra.sweeper.storage", plan.storage),
-        word(SWEEP_DIR, str(plan.folder)),
+        to_override("hydra.sweeper.storage", plan.storage),
+        to_override(SWEEP_DIR, str(plan.folder)),
         *alone,
     ]
     replaced = tuple(f"hydra.{key}=" for key in ("sweeper.n_jobs", "sweeper.storage", "sweep.dir"))
@@ -81,9 +81,9 @@ def naming(plan: Plan) -> list[str]:
     if SWEEP_DIR in typed:  # its last part is the name
         return []
     placed = Path(SWEEPS, plan.name).absolute() != plan.folder
-    words = [word(SWEEP_DIR, str(plan.folder))] if placed else []
+    words = [to_override(SWEEP_DIR, str(plan.folder))] if placed else []
     if STUDY not in typed and not (placed and plan.name == plan.folder.name):
-        words.append(word(STUDY, plan.name))
+        words.append(to_override(STUDY, plan.name))
     return words
 
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from visrun.config.checks import plain_value, problems_of
 from visrun.config.choices import unknown_option
 from visrun.config.fields import show
-from visrun.config.overrides import PATHS, to_override, value_of
-from visrun.config.spelling import takes_lists, text, word
+from visrun.config.overrides import PATHS, value_of
+from visrun.config.spelling import takes_lists, text, to_override
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.near import did_you_mean
@@ -110,9 +110,9 @@ def words(task: str, model: str | None, values: Mapping[str, Any], models: Seque
         models: The options of the group ``model``; any other name is a builder of torchvision.
     """
     named = [] if model is None else [f"model={model}"] if model in models else _generic(model)
-    ordered = [word(key, values[key]) for key in editable() if key in values]
+    ordered = [to_override(key, values[key]) for key in editable() if key in values]
     return (f"task={task}", *named, *ordered)
 
 
 def _generic(model: str) -> list[str]:
-    return [f"model={GENERIC_MODEL}", word("model.name", model)]
+    return [f"model={GENERIC_MODEL}", to_override("model.name", model)]

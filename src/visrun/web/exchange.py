@@ -16,7 +16,7 @@ from visrun.config.choices import own_file
 from visrun.config.experiment import Experiment, load_experiment, read_experiment
 from visrun.config.fields import show
 from visrun.config.lines import texts
-from visrun.config.spelling import word
+from visrun.config.spelling import to_override
 from visrun.errors import ConfigError
 from visrun.hyperparameters import CHOICES
 from visrun.record.journal import describe
@@ -92,7 +92,7 @@ def with_recipe(name: str, state: State, composer: Composer) -> dict[str, Any]:
         usual = composer.conf.default_choices()["task"]
         task = composer.conf.choices(f"recipe/{name}").get("task", usual) if state.task == usual else state.task
         form = fill(task, state.model, state.touched, composer)
-        asked = (*words(form.task, form.model, form.sent, composer.models), word("recipe", name))
+        asked = (*words(form.task, form.model, form.sent, composer.models), to_override("recipe", name))
         found = composer.look(asked)
         if found.resolved is None:
             raise ConfigError(texts(found.problems))

@@ -22,9 +22,9 @@ from visrun.config.choices import setting_of, unknown_option
 from visrun.config.compose import Resolved
 from visrun.config.fields import flatten
 from visrun.config.lines import Line, about_others, texts
-from visrun.config.overrides import to_override
 from visrun.config.provenance import CHOSEN
 from visrun.config.setting_rules import READ_WHEN, SELECTING, entry_of, facts_of, is_read, why_unread
+from visrun.config.spelling import to_override
 from visrun.errors import ConfigError
 from visrun.hyperparameters import CHOICES, Hyperparameters, losses_of
 from visrun.lr import lr_curve

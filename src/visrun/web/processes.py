@@ -20,8 +20,8 @@ from hydra.errors import HydraException
 
 from visrun.config.choices import known
 from visrun.config.experiment import load_experiment
-from visrun.config.overrides import PATHS, READY, STUDY, SWEEP_DIR, parse, to_override
-from visrun.config.spelling import word
+from visrun.config.overrides import PATHS, READY, STUDY, SWEEP_DIR, parse
+from visrun.config.spelling import to_override
 from visrun.errors import ConfigError
 from visrun.files import read_object
 from visrun.interpreter import python
@@ -94,7 +94,7 @@ class Processes:
             root = self.cwd / SWEEPS
             folder = new_run_folder("sweep", root=root)
             study = folder.relative_to(root).as_posix()
-            whole = ["-m", *words, word(STUDY, study), word(SWEEP_DIR, str(folder))]
+            whole = ["-m", *words, to_override(STUDY, study), to_override(SWEEP_DIR, str(folder))]
             note(folder, kind="sweep", **facts, words=whole, created=_now())
             self._start(folder, whole)
             return folder
@@ -170,8 +170,8 @@ def going_on(facts: Facts, cwd: Path, always: Collection[str], roots: Roots) -> 
         if not isinstance(words, list) or not words:
             command = lead.get("command")
             return Onward([], placed(str(command), lead, facts.folder) if command else "", str(lead.get("cwd", cwd)))
-        own = [word(STUDY, str(lead["name"]))] if "name" in lead else []
-        own.append(word(SWEEP_DIR, str(facts.folder.absolute())))
+        own = [to_override(STUDY, str(lead["name"]))] if "name" in lead else []
+        own.append(to_override(SWEEP_DIR, str(facts.folder.absolute())))
     except (ConfigError, ValueError):  # a name that no word can hold, such as ${x}, or a folder that no path can
         return Onward([], "", str(cwd))
     keys = [one.partition("=")[0] for one in own]
