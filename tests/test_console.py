@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from visrun.console import Screen, counter, epoch_line, logged
+from visrun.console import Screen, epoch_line, logged
 from visrun.errors import VisrunError
 
 ROW = {"loss": 0.5, "val_loss": 0.25, "accuracy": 0.9, "learning_rate": 1e-3}
@@ -111,7 +111,7 @@ def test_what_is_not_counted_is_told_at_once_and_has_no_total():
 def test_off_a_terminal_there_is_no_bar(capsys):
     screen = Screen()
     for done in range(5):
-        counter(screen, "decoding")(done, 4)
+        screen.progress("decoding", done, 4)
     screen.end_progress()
     assert capsys.readouterr().out == ""
 

@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,15 +147,6 @@ def make_bar(console: Console) -> Bar:
     words, count = TextColumn("{task.description}"), TextColumn("{task.fields[count]}")
     columns = (words, BarColumn(bar_width=32), count, TimeRemainingColumn())
     return Progress(*columns, console=console, auto_refresh=False, transient=True)
-
-
-def counter(screen: Screen, title: str) -> Callable[[int, int], None]:
-    """A ``(done, total)`` callback that moves a bar."""
-
-    def move(done: int, total: int) -> None:
-        screen.progress(title, done, total)
-
-    return move
 
 
 def epoch_line(

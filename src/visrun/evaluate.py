@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,7 +17,7 @@ from visrun.config.compose import resolve
 from visrun.config.setting_rules import SPLITTING
 from visrun.config.settings import Settings
 from visrun.config.spelling import to_override
-from visrun.console import Screen, counter
+from visrun.console import Screen
 from visrun.data.agree import agreeing
 from visrun.data.batches import Batches
 from visrun.data.cache import Keep
@@ -84,7 +85,7 @@ def main(words: Sequence[str]) -> int:
     metric = predictor.task.metric()
     with without_steps(predictor.device, "the evaluation", "use a smaller batch_size, or device=cpu"):
         try:
-            found = measured(predictor, loader, metric, tell=counter(screen, f"measuring {split}"))
+            found = measured(predictor, loader, metric, tell=partial(screen.progress, f"measuring {split}"))
         finally:
             screen.end_progress()
         print(json.dumps({"split": split, **found}, ensure_ascii=False), flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from visrun.build import load, narrow, require_filled
 from visrun.config.configured import Configured
 from visrun.config.setting_rules import entry_of, fit_of, selection
 from visrun.config.settings import Settings
-from visrun.console import Screen, counter
+from visrun.console import Screen
 from visrun.data import demo, records
 from visrun.data.augment import Augment, fitting
 from visrun.data.batches import Batches, Extra, Vary, shaped
@@ -119,7 +120,7 @@ def build_loaders(
                 batch_size=values.batch_size * (settings.run.accumulate if training else 1),
                 device=device,
                 unmarked=not pixels,
-                progress=counter(screen, f"decoding {split}"),
+                progress=partial(screen.progress, f"decoding {split}"),
             )
         except Undecodable as error:
             broken.append(f"{split}: {error}")
