@@ -9,5 +9,6 @@ from visrun.config.configs import Conf, conf_dir, open_conf
 
 @cache
 def shipped() -> Conf:
-    """The config files that a folder without any of its own sees; for tests that bring no option to them."""
+    """The config files that a folder without any of its own sees; for tests with neither options
+    nor relative paths of their own."""
     return open_conf(conf_dir())

@@ -81,11 +81,9 @@ def alone(file: Path) -> bool:
 
 
 @pytest.mark.parametrize(("task", "options"), list(combinations()), ids=lambda item: str(item))
-def test_every_option_composes_for_every_task_it_serves(
-    task: str, options: dict[str, str], conf: Conf, tmp_path: Path
-) -> None:
+def test_every_option_composes_for_every_task_it_serves(task: str, options: dict[str, str], conf: Conf) -> None:
     words = [f"{group}={option}" for group, option in options.items()]
-    resolved = resolve(needs([f"task={task}", *words]), cwd=tmp_path, conf=conf)
+    resolved = resolve(needs([f"task={task}", *words]), conf=conf)
     assert resolved.settings.task == task
     for group, option in options.items():
         assert resolved.choices[group] == option
@@ -98,9 +96,9 @@ def test_every_option_composes_for_every_task_it_serves(
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_optimizer_and_scheduler_combine(optimizer: str, scheduler: str, conf: Conf, tmp_path: Path) -> None:
+def test_optimizer_and_scheduler_combine(optimizer: str, scheduler: str, conf: Conf) -> None:
     words = needs([f"optimizer={optimizer}", f"scheduler={scheduler}"])
-    values = resolve(words, cwd=tmp_path, conf=conf).hyperparameters
+    values = resolve(words, conf=conf).hyperparameters
     assert (values.optimizer, values.scheduler) == (optimizer, scheduler)
     rates = {"adam": (0.001, 0.0001), "adamw": (0.001, 0.01), "sgd": (0.01, 0.0001)}
     assert (values.learning_rate, values.weight_decay) == rates[optimizer]
@@ -156,9 +154,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("data", ["demo", "auto"])
-def test_a_tasks_defaults_are_exactly_these(task: str, data: str, conf: Conf, tmp_path: Path) -> None:
+def test_a_tasks_defaults_are_exactly_these(task: str, data: str, conf: Conf) -> None:
     words = [f"task={task}", *([] if data == "demo" else ["data.root=/photos"])]
-    assert resolve(words, cwd=tmp_path, conf=conf).hyperparameters.model_dump(mode="json") == DEFAULTS[task]
+    assert resolve(words, conf=conf).hyperparameters.model_dump(mode="json") == DEFAULTS[task]
 
 
 def test_the_first_loss_of_the_table_is_the_tasks_default() -> None:
@@ -205,8 +203,8 @@ def test_files_named_by_two_choices_name_real_ones(folder: str) -> None:
 
 @pytest.mark.parametrize("recipe", sorted(file.stem for file in (conf_dir() / "recipe").glob("*.yaml")))
 @pytest.mark.parametrize("task", TASKS)
-def test_every_recipe_serves_every_task(recipe: str, task: str, conf: Conf, tmp_path: Path) -> None:
-    resolved = resolve([f"task={task}", f"recipe={recipe}"], cwd=tmp_path, conf=conf)
+def test_every_recipe_serves_every_task(recipe: str, task: str, conf: Conf) -> None:
+    resolved = resolve([f"task={task}", f"recipe={recipe}"], conf=conf)
     wanted = conf.read(f"recipe/{recipe}")
     values = resolved.hyperparameters.model_dump(mode="json")
     numbers = {key: value for key, value in wanted.items() if key in values}

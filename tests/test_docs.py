@@ -139,7 +139,7 @@ def checked(words: list[str], cwd: Path) -> list[str]:
         asked, names = options("evaluate", words[1:], evaluate.READS)
         assert len(names) == 1 and asked["data.root"]
         words = [word for word in words[2:] if not word.startswith(("split=", "out="))]
-        return texts(resolve(words, cwd=cwd, conf=opened(cwd)).warnings)
+        return texts(resolve(words, conf=opened(cwd)).warnings)
     if words[:1] == ["compare"]:
         assert options("compare", words[1:], tuple(comparing.DEFAULTS))[1]
         return []
@@ -157,8 +157,8 @@ def checked(words: list[str], cwd: Path) -> list[str]:
     config_dir = Path(args.config_dir) if args.config_dir else None
     conf = opened(cwd, config_dir)
     if args.multirun:
-        return texts(check_sweep(args.overrides, config_dir=config_dir, cwd=cwd, conf=conf).first.warnings)
-    return texts(resolve(args.overrides, config_dir=config_dir, cwd=cwd, conf=conf).warnings)
+        return texts(check_sweep(args.overrides, conf).first.warnings)
+    return texts(resolve(args.overrides, conf).warnings)
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
@@ -226,14 +226,14 @@ def test_the_transcript_of_mistakes_is_what_visrun_says(workplace: Path) -> None
     assert shown
     for command, *lines in shown:
         with pytest.raises(ConfigError) as caught:
-            resolve(shlex.split(command)[2:], cwd=workplace)
+            resolve(shlex.split(command)[2:], open_conf(workplace))
         assert [f"visrun: error: {line}" for line in caught.value.problems] == lines
 
 
 def test_the_explanation_shown_is_what_explain_prints(workplace: Path) -> None:
     page = (TOP / "docs" / "configuration.md").read_text(encoding="utf-8")
     command, shown = re.findall(r"```bash\nvisrun explain ([^\n]+)\n```\n\n```text\n(.*?)```", page, re.S)[0]
-    printed = [line.split() for line in explain.as_text(resolve(command.split(), cwd=workplace)).splitlines()]
+    printed = [line.split() for line in explain.as_text(resolve(command.split(), open_conf(workplace))).splitlines()]
     assert all(line.split() in printed for line in shown.splitlines() if line != "...")
 
 
@@ -300,7 +300,7 @@ def test_the_table_of_hyperparameters_is_the_schema(tmp_path: Path) -> None:
     table = rows("README.md", "name")
     assert [row["name"] for row in table] == list(Hyperparameters.model_fields)
     values = {
-        task: resolve([f"task={task}", "data.root=photos"], cwd=tmp_path).hyperparameters.model_dump(mode="json")
+        task: resolve([f"task={task}", "data.root=photos"], open_conf(tmp_path)).hyperparameters.model_dump(mode="json")
         for task in READY
     }
     for row in table:

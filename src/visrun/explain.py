@@ -55,13 +55,13 @@ def main(words: Sequence[str]) -> int:
     mode = RunMode.MULTIRUN if given.multirun else RunMode.RUN
     varied: Sequence[str] = ()
     with all_refused(rest, given.config_dir, mode):
+        conf = open_conf(Path.cwd(), given.config_dir)
         if given.multirun:
-            sweep = check_sweep(rest, config_dir=given.config_dir)
-            resolved, (varied, warnings) = sweep.first, of_sweep(sweep, given.config_dir)
+            sweep = check_sweep(rest, conf)
+            resolved, (varied, warnings) = sweep.first, of_sweep(sweep, conf)
         else:
-            resolved = resolve(rest, config_dir=given.config_dir)
+            resolved = resolve(rest, conf)
             warnings = texts(resolved.warnings)
-    conf = open_conf(Path.cwd(), given.config_dir)
     if wrong := refused(hydra_words(rest), conf.loader, mode):
         raise ConfigError(wrong)
     if given.json:
@@ -75,14 +75,12 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def of_sweep(sweep: Sweep, config_dir: Path | None) -> tuple[Sequence[str], Sequence[str]]:
+def of_sweep(sweep: Sweep, conf: Conf) -> tuple[Sequence[str], Sequence[str]]:
     """What varies in a sweep, as far as some trial reads it, and the sweep's own warnings."""
     from visrun.sweep import plan, space  # Optuna
 
-    varying = space.read_space(
-        sweep.words, base=space.base_of(sweep.first), options=open_conf(Path.cwd(), config_dir).loader
-    )
-    searched = space.composed(varying, sweep.first, partial(resolve, config_dir=config_dir))
+    varying = space.read_space(sweep.words, base=space.base_of(sweep.first), options=conf.loader)
+    searched = space.composed(varying, sweep.first, partial(resolve, conf=conf))
     read = {name for name in varying.dimensions if searched.some_read(name)}
     tried = [word for word in sweep.varied if word.partition("=")[0] in read]
     return tried, [*plan.warnings_of(sweep.first, searched), *varying.notices]

@@ -168,18 +168,17 @@ def _sweep(args: Namespace, config_dir: Path | None, command: Sequence[str]) -> 
     from visrun.sweep.plugin import Command, VisrunSweeper  # Optuna's import is for sweeps only
 
     Plugins.instance().register(VisrunSweeper)
-    own, cwd = hydra_words(args.overrides), Path.cwd()
-    conf = open_conf(cwd, config_dir)
-    sweep = check_sweep(args.overrides, config_dir=config_dir, conf=conf)
+    own, conf = hydra_words(args.overrides), open_conf(Path.cwd(), config_dir)
+    sweep = check_sweep(args.overrides, conf)
     preflight.require(sweep.first.settings)
     folder, made, named = sweep_folder("sweep", own, sweep.first, conf)
     preflight.require_text("hydra.sweep.dir=", folder, "name another one")
     require_inside(folder)
-    find = partial(resolve, config_dir=config_dir, cwd=cwd)
+    find, trial = partial(resolve, conf=conf), partial(_trial, config_dir=config_dir, cwd=conf.cwd)
     VisrunSweeper.command, VisrunSweeper.exit_code = Command(tuple(command), sweep.first, find, conf.loader), 0
     with removed_if_empty(folder if made else None):
         try:
-            code = hand_over(args, [*own, *named, *sweep.words], partial(_trial, config_dir=config_dir, cwd=cwd))
+            code = hand_over(args, [*own, *named, *sweep.words], trial)
         except Interrupted as stop:
             return stop.exit_code
         finally:
@@ -194,7 +193,7 @@ def _trial(config: DictConfig, *, config_dir: Path | None, cwd: Path) -> float |
     _clear()
     mine = HydraConfig.get()
     words = [word.removeprefix("+") for word in mine.overrides.task]
-    resolved = resolve(words, config_dir=config_dir, cwd=cwd, conf=_conf(cwd, config_dir))
+    resolved = resolve(words, _conf(cwd, config_dir))
     say(resolved)
     from visrun import run  # torch, which takes a job's own process seconds, comes after what may refuse the job
 

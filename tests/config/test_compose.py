@@ -120,7 +120,7 @@ def test_a_root_alone_means_recognise_it(shipped: Conf) -> None:
     assert resolve(["data.root=photos", "data=folder"], conf=shipped).settings.data.name == "folder"
     assert resolve(["data.root=photos", "data.name=folder"], conf=shipped).settings.data.name == "folder"
     assert resolve(["data.root=null"], conf=shipped).settings.data.name == "demo"
-    assert resolve(["data.root=photos"], conf=shipped).settings.data.root == str(Path.cwd() / "photos")
+    assert resolve(["data.root=photos"], conf=shipped).settings.data.root == str(shipped.cwd / "photos")
 
 
 def test_a_models_name_picks_its_option_or_torchvisions(shipped: Conf) -> None:
@@ -498,9 +498,9 @@ def test_config_dir_goes_before_the_working_folders_conf(empty_folder: Path) -> 
     recipe(empty_folder, "max_epochs: 11\n")
     recipe(empty_folder / "other", "max_epochs: 12\n")
     assert resolve(["recipe=mine"]).hyperparameters.max_epochs == 11
-    assert resolve(["recipe=mine"], config_dir=Path("other/conf")).hyperparameters.max_epochs == 12
+    assert resolve(["recipe=mine"], open_conf(Path.cwd(), Path("other/conf"))).hyperparameters.max_epochs == 12
     with pytest.raises(ConfigError, match="--config-dir nowhere: no such folder"):
-        resolve([], config_dir=Path("nowhere"))
+        resolve([], open_conf(Path.cwd(), Path("nowhere")))
 
 
 @pytest.mark.parametrize("text", ["data.root: photos\n", "data:\n  root: photos\n", "data.root: ./photos\n"])
@@ -515,8 +515,8 @@ def test_a_root_in_a_recipe_means_what_it_means_when_typed(empty_folder: Path, t
     assert {"data=auto", f"data.root={empty_folder}/photos"} <= set(named.overrides) and not named.warnings
 
 
-def test_a_root_in_an_experiment_means_what_it_means_when_typed(empty_folder: Path, shipped: Conf) -> None:
-    data = resolve([experiment(empty_folder, {}, data={"root": "photos"})], conf=shipped).settings.data
+def test_a_root_in_an_experiment_means_what_it_means_when_typed(empty_folder: Path) -> None:
+    data = resolve([experiment(empty_folder, {}, data={"root": "photos"})]).settings.data
     assert (data.name, data.root) == ("auto", str(empty_folder / "photos"))
 
 
@@ -537,8 +537,8 @@ def test_who_names_the_data_beside_a_root_in_a_file(empty_folder: Path) -> None:
         assert (found.settings.data.name, found.settings.data.root, found.warnings) == (name, root, ())
 
 
-def test_a_root_put_into_the_file_of_a_demo_run_is_trained_on(empty_folder: Path, shipped: Conf) -> None:
-    found = resolve([experiment(empty_folder, {}, data={"name": "demo", "root": "photos"})], conf=shipped)
+def test_a_root_put_into_the_file_of_a_demo_run_is_trained_on(empty_folder: Path) -> None:
+    found = resolve([experiment(empty_folder, {}, data={"name": "demo", "root": "photos"})])
     assert (found.settings.data.name, found.settings.data.root) == ("auto", str(empty_folder / "photos"))
     assert not found.warnings
 
@@ -883,7 +883,7 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> Conf:
 )
 def test_the_option_files_of_a_sweep_are_checked(options: Conf, words: list[str], told: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
-        check_sweep(words, cwd=options.folders[0].parent, conf=options)
+        check_sweep(words, conf=options)
     assert len(caught.value.problems) == len(told)
     assert all(line.startswith(start) for line, start in zip(caught.value.problems, told, strict=True))
 
@@ -898,7 +898,7 @@ def test_the_option_files_of_a_sweep_are_checked(options: Conf, words: list[str]
     ],
 )
 def test_sound_options_pass(options: Conf, words: list[str]) -> None:
-    check_sweep(words, cwd=options.folders[0].parent, conf=options)
+    check_sweep(words, conf=options)
 
 
 def test_only_options_of_ones_own_are_composed(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

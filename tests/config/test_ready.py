@@ -93,7 +93,7 @@ class TestShipped:
     def test_the_command_line_takes_them_typed(self, name: str, tmp_path: Path) -> None:
         task = "segmentation"
         typed = words_of(name, task)
-        sweep = check_sweep([f"task={task}", *typed], cwd=tmp_path)
+        sweep = check_sweep([f"task={task}", *typed], open_conf(tmp_path))
         assert read_space(sweep.words).distributions == read_space(typed).distributions
 
     def test_wide_is_everything_that_has_a_range(self) -> None:

@@ -184,7 +184,7 @@ def test_a_line_knows_the_setting_it_begins_with(task, model, composer):
     words += ["data.class_weights=balanced", "data.image_size=1", "run.monitor=x", "augment.extra=[x]", "loss=x"]
     words += ["model.pretrained=true", "scheduler=multistep", "warmup_epochs=50", "optimizer=sgd", "momentum=0"]
     words += ["optimizer_options.nesterov=true", *([] if model is None else [f"model={model}"])]
-    found = look(words, cwd=composer.cwd, conf=composer.conf).problems
+    found = look(words, conf=composer.conf).problems
     assert len(found) > 3
     for line in found:
         key, told = line.keys[0], line.text.partition("=")[0]

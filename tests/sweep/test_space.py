@@ -414,7 +414,7 @@ class TestCombinations:
 class TestComposed:
     def test_a_model_may_bring_another_optimizer(self, tmp_path: Path) -> None:
         def run(typed: list[str]) -> Any:
-            return resolve(typed, cwd=tmp_path)
+            return resolve(typed, open_conf(tmp_path))
 
         typed = [
             "seed=1",
@@ -435,10 +435,10 @@ class TestComposed:
 
         def run(typed: list[str]) -> Any:
             calls.append(typed)
-            return resolve(typed, cwd=tmp_path)
+            return resolve(typed, open_conf(tmp_path))
 
         space = read_space(["+recipe=quick,mine", "momentum=0.8,0.9"])
-        searched = composed(space, resolve(["recipe=quick"], cwd=tmp_path), run)
+        searched = composed(space, resolve(["recipe=quick"], open_conf(tmp_path)), run)
         assert searched.combinations(10) == [
             {"recipe": "quick"},
             {"recipe": "mine", "momentum": 0.8},
@@ -447,21 +447,21 @@ class TestComposed:
         assert len(calls) == 2
 
     def test_without_such_a_choice_there_is_one_base(self, tmp_path: Path) -> None:
-        first = resolve(["optimizer=sgd"], cwd=tmp_path)
+        first = resolve(["optimizer=sgd"], open_conf(tmp_path))
         searched = composed(read_space(["momentum=0.8,0.9"]), first, lambda _: pytest.fail("nothing to compose"))
         assert searched.bases == base_of(first)
         assert searched.base({}).values["optimizer"] == "sgd"
 
     def test_first_values_that_do_not_go_together_are_those_of_the_job_that_runs(self, tmp_path: Path) -> None:
-        first = resolve(["max_epochs=9", "warmup_epochs=4", "model=resnet18"], cwd=tmp_path)
+        first = resolve(["max_epochs=9", "warmup_epochs=4", "model=resnet18"], open_conf(tmp_path))
         space = read_space(["max_epochs=2,9", "warmup_epochs=4,5", "model=resnet18,vit_b_16"])
-        searched = composed(space, first, lambda typed: resolve(typed, cwd=tmp_path))
+        searched = composed(space, first, lambda typed: resolve(typed, open_conf(tmp_path)))
         assert searched.base({"model": "vit_b_16"}).values["optimizer"] == "adamw"
 
     def test_a_choice_that_does_not_compose_has_the_first_jobs_values(self, tmp_path: Path) -> None:
-        first = resolve([], cwd=tmp_path)
+        first = resolve([], open_conf(tmp_path))
         space = read_space(["model=resnet18,unet", "momentum=0.8,0.9"])
-        searched = composed(space, first, lambda typed: resolve(typed, cwd=tmp_path))
+        searched = composed(space, first, lambda typed: resolve(typed, open_conf(tmp_path)))
         assert searched.base({"model": "unet"}) == base_of(first)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from visrun.config.compose import resolve
-from visrun.config.configs import conf_dir
+from visrun.config.configs import conf_dir, open_conf
 from visrun.errors import ConfigError
 from visrun.record.journal import describe
 from visrun.run_files import FILE_NAME
@@ -113,7 +113,7 @@ def test_a_recipe_with_plugins_that_the_page_has_not_is_refused(tmp_path: Path) 
 
 def test_what_a_run_wrote_comes_into_the_form(composer: Composer, tmp_path: Path) -> None:
     words = ["task=segmentation", "optimizer=adamw", "max_epochs=7", "warmup_epochs=2", "data.root=/x/y"]
-    run = resolve(words, cwd=tmp_path)
+    run = resolve(words, open_conf(tmp_path))
     content = describe(run, result={"status": "finished"})
     (tmp_path / FILE_NAME).write_text(json.dumps(content))
     found = loaded(tmp_path / FILE_NAME, composer)

@@ -41,7 +41,7 @@ def composer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composer]:
 
 def typed(command: str, composer: Composer) -> Resolved:
     """What the command line makes of a command."""
-    return resolve(shlex.split(command)[1:], cwd=composer.cwd, conf=composer.conf)
+    return resolve(shlex.split(command)[1:], conf=composer.conf)
 
 
 def as_value(name: str, text: str) -> Any:
@@ -115,7 +115,7 @@ def its_errors_are_the_command_lines_words(shown: dict[str, Any], state: State, 
     }
     words = [f"task={task}", *([] if model is None or "model" in shown["dropped"] else [f"model={model}"])]
     words += [f"{key}=[{text}]" if key == "milestones" else f"{key}={text}" for key, text in sent.items()]
-    problems = look(words, cwd=composer.cwd, conf=composer.conf).problems
+    problems = look(words, conf=composer.conf).problems
     told = {line for key, lines in shown["errors"].items() if key != "task" for line in lines}
     assert told == set(texts(problems))
 
@@ -384,7 +384,7 @@ def test_a_model_that_the_task_cannot_have_is_told_as_on_the_command_line(
     task: str, model: str, composer: Composer
 ) -> None:
     named = [f"model={model}"] if model in composer.models else ["model=torchvision", f"model.name='{model}'"]
-    theirs = look([f"task={task}", *named], cwd=composer.cwd, conf=composer.conf).problems
+    theirs = look([f"task={task}", *named], conf=composer.conf).problems
     assert view(task, model, {"max_epochs": "7"}, composer)["dropped"] == {"model": theirs[0].text}
 
 
@@ -398,7 +398,7 @@ def test_a_model_that_no_word_can_hold_is_told(composer: Composer) -> None:
 )
 def test_what_is_no_option_is_told_as_on_the_command_line(word: str, composer: Composer) -> None:
     key, _, entry = word.partition("=")
-    theirs = look(["task=segmentation", f"{key}='{entry}'"], cwd=composer.cwd, conf=composer.conf).problems
+    theirs = look(["task=segmentation", f"{key}='{entry}'"], conf=composer.conf).problems
     assert view("segmentation", None, {key: entry}, composer)["errors"] == {key: texts(theirs)}
 
 
@@ -457,9 +457,7 @@ def test_an_unknown_task_is_refused_as_on_the_command_line(task: str, composer: 
     with pytest.raises(ConfigError) as refused:
         view(task, None, {}, composer)
     if "$" not in task:  # which is no value there
-        assert refused.value.problems == tuple(
-            texts(look([f"task='{task}'"], cwd=composer.cwd, conf=composer.conf).problems)
-        )
+        assert refused.value.problems == tuple(texts(look([f"task='{task}'"], conf=composer.conf).problems))
 
 
 # Soft warnings

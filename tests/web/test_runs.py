@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from visrun.compare.runs import read_run
 from visrun.config.compose import resolve
+from visrun.config.configs import open_conf
 from visrun.console import Screen, logged
 from visrun.errors import UserError
 from visrun.record.journal import describe
@@ -55,7 +56,7 @@ def write(
     """A run's folder with the files that are given."""
     folder.mkdir(parents=True, exist_ok=True)
     if result is not None:
-        content = describe(resolve(words, cwd=folder), result=result, created="2026-01-02")
+        content = describe(resolve(words, open_conf(folder)), result=result, created="2026-01-02")
         (folder / FILE_NAME).write_text(json.dumps(content))
     for name, content in ((STATUS, status), (UI, ui), (LOCK, lock)):
         if content is not None:

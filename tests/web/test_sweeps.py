@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from visrun.config.compose import check_sweep
+from visrun.config.configs import open_conf
 from visrun.config.fields import extra, one_of
 from visrun.config.sweeper import PRUNERS
 from visrun.errors import ConfigError
@@ -382,8 +383,8 @@ def test_a_ready_space_as_it_stands_is_the_command_lines(name: str, task: str, c
     ranges = {key: space for key, space in offered(form, composer)["ready"][name].items() if space}
     as_texts = json.loads(json.dumps(ranges))
     words = words_of(form, composer, as_texts, pruner="none")
-    mine = check_sweep([word for word in words if not word.startswith("hydra")], cwd=composer.cwd)
-    theirs = check_sweep([f"task={task}", f"sweep={name}"], cwd=composer.cwd)
+    mine = check_sweep([word for word in words if not word.startswith("hydra")], open_conf(composer.cwd))
+    theirs = check_sweep([f"task={task}", f"sweep={name}"], open_conf(composer.cwd))
     assert {*mine.words} - {f"task={task}"} == {*theirs.words} - {f"task={task}"}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from visrun import hyperparameters
@@ -53,7 +52,6 @@ def option_problems(
     *,
     first: Mapping[str, str],
     conf: Conf,
-    folders: Sequence[Path],
 ) -> list[str]:
     """What is wrong in the user's own files of the options that a sweep tries, each value by itself.
 
@@ -62,12 +60,11 @@ def option_problems(
         values: Dotted key -> what goes over the files.
         first: Group -> option of the first job, which is sound.
         conf: The config files.
-        folders: Where the user's are.
 
     Raises:
         ConfigError: A file that cannot be read or composed.
     """
-    if not folders:
+    if not conf.own:
         return []
     problems: list[str] = []
     seen = {layer.path for layer in conf.layers(first)}
@@ -75,7 +72,7 @@ def option_problems(
         named = zip(swept, several, strict=True)
         options = {**first, **{group: name for group, name in named if name in conf.options(group)}}
         brought = {layer.path for layer in conf.layers(options)} - seen
-        if any((folder / f"{path}.yaml").is_file() for path in brought for folder in folders):
+        if any((folder / f"{path}.yaml").is_file() for path in brought for folder in conf.own):
             names = {f"{group}.name": options[group] for group in ("model", "augment")}
             own, rest = _halves(conf.compose(options, {**values, **names}))
             problems += (validate(Hyperparameters, own)[1] | validate(Settings, rest)[1]).values()

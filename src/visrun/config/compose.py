@@ -30,7 +30,7 @@ from visrun.config.choices import (
     unknown_option,
     usual_options,
 )
-from visrun.config.configs import PRIMARY, Conf, beneath, open_conf, store_schema, user_folders
+from visrun.config.configs import PRIMARY, Conf, beneath, open_conf, store_schema
 from visrun.config.fields import flatten
 from visrun.config.jobs import first_job
 from visrun.config.lines import Line, distinct, texts
@@ -102,36 +102,30 @@ class _Command(NamedTuple):
     problems: list[Line]
 
 
-def resolve(
-    typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path | None = None, conf: Conf | None = None
-) -> Resolved:
+def resolve(typed: Sequence[str], conf: Conf | None = None) -> Resolved:
     """Compose and validate; see :func:`look`.
 
     Raises:
         ConfigError: With everything that is wrong, one line each.
     """
-    found = look(typed, config_dir=config_dir, cwd=cwd, conf=conf)
+    found = look(typed, conf)
     if found.resolved is None or found.problems:
         raise ConfigError(texts(found.problems))
     return found.resolved
 
 
-def look(
-    typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path | None = None, conf: Conf | None = None
-) -> Composition:
+def look(typed: Sequence[str], conf: Conf | None = None) -> Composition:
     """Compose and validate, and say what is wrong instead of raising it.
 
     Args:
         typed: ``key=value`` words; words for Hydra's own settings are passed over.
-        config_dir: A folder of config files that goes before visrun's own.
-        cwd: The folder relative paths start from and whose ``conf/`` is searched; None = the current one.
-        conf: Config files that are open already; many configurations from the same files are found faster so.
+        conf: The config files, and the folder that relative paths start from; None = those of the current one. Many
+            configurations from the same files are found faster so.
 
     Raises:
         ConfigError: The config files themselves cannot be read.
     """
-    conf = conf or open_conf((cwd or Path.cwd()).absolute(), config_dir)
-    command = _read(typed, cwd=cwd, conf=conf)
+    command = _read(typed, conf or open_conf(Path.cwd()))
     try:
         return _look(command)
     except ConfigError as error:  # a file that cannot be composed hides no slip in the words
@@ -189,9 +183,7 @@ def _look(command: _Command) -> Composition:
     return Composition(resolved, distinct(problems))
 
 
-def check_sweep(
-    typed: Sequence[str], *, config_dir: Path | None = None, cwd: Path | None = None, conf: Conf | None = None
-) -> Sweep:
+def check_sweep(typed: Sequence[str], conf: Conf | None = None) -> Sweep:
     """Check a sweep (``optimizer=adam,sgd``) before its first job: every value by itself, and one job as a whole.
 
     Arguments as `look` takes them.
@@ -199,9 +191,9 @@ def check_sweep(
     Raises:
         ConfigError: With everything that is wrong, one line each.
     """
-    conf = conf or open_conf((cwd or Path.cwd()).absolute(), config_dir)
-    typed, ready = _ready(typed, cwd=cwd, conf=conf)
-    conf, words, values, files, read = _read([*typed, *ready], cwd=cwd, conf=conf, multirun=True)
+    conf = conf or open_conf(Path.cwd())
+    typed, ready = _ready(typed, conf)
+    _, words, values, files, read = _read([*typed, *ready], conf, multirun=True)
     problems = texts(read)
     for item in words:
         for value in item.values:
@@ -209,11 +201,10 @@ def check_sweep(
     named = {word.partition("=")[0] for word in ready}
     try:
         mine = [item for item in words if item.key not in named]
-        job = first_job(mine, partial(resolve, cwd=cwd, conf=conf))
+        job = first_job(mine, partial(resolve, conf=conf))
         swept = {item.key: item.values for item in words if item.values and item.key in GROUPS}
         over = _over(Chosen(job.choices, "", {}), files.values, values)
-        folders = user_folders(cwd or Path.cwd(), config_dir)
-        problems += option_problems(swept, over, first=job.choices, conf=conf, folders=folders)
+        problems += option_problems(swept, over, first=job.choices, conf=conf)
     except ConfigError as error:
         raise ConfigError(list(dict.fromkeys([*problems, *error.problems]))) from None
     if problems:
@@ -223,7 +214,7 @@ def check_sweep(
     return Sweep(job, lines, tuple(item.line for item in words if item.values))
 
 
-def _ready(typed: Sequence[str], *, cwd: Path | None, conf: Conf) -> tuple[list[str], list[str]]:
+def _ready(typed: Sequence[str], conf: Conf) -> tuple[list[str], list[str]]:
     """The words without ``sweep=NAME``, and what it stands for, as far as the user typed no value of these keys.
 
     Raises:
@@ -235,8 +226,8 @@ def _ready(typed: Sequence[str], *, cwd: Path | None, conf: Conf) -> tuple[list[
         return own, []
     if len(names) > 1:
         raise ConfigError(f"{READY} is given twice; keep one")
-    conf, words, *_ = _read(own, cwd=cwd, conf=conf, multirun=True)
-    first = first_job(words, partial(resolve, cwd=cwd, conf=conf))
+    _, words, *_ = _read(own, conf, multirun=True)
+    first = first_job(words, partial(resolve, conf=conf))
     given, values = first.settings, first.hyperparameters.model_dump(mode="json")
     shortest = [value for item in words if item.key == "max_epochs" for value in item.values if isinstance(value, int)]
     values["max_epochs"] = min(shortest, default=values["max_epochs"])
@@ -252,35 +243,33 @@ def _value_problems(
     if key in GROUPS:
         return [] if value in conf.options(key) else [unknown_option(key, value, conf, among=[typed, file])]
     if key in FILES:
-        found, lines = saved({key: value}, conf, known=known(), cwd=Path())  # its paths are not looked at
+        found, lines = saved({key: value}, conf)
         counting = {name: item for name, item in found.values.items() if name not in {*typed, *GROUPS}}
         return [*lines, *(line for name, item in counting.items() for line in problems_of(name, item))]
     return problems_of(key, value)
 
 
-def _read(typed: Sequence[str], *, cwd: Path | None, conf: Conf, multirun: bool = False) -> _Command:
-    here = (cwd or Path.cwd()).absolute()
-
+def _read(typed: Sequence[str], conf: Conf, *, multirun: bool = False) -> _Command:
     def read() -> tuple[Words, dict[str, Any]]:
-        found = parse(typed, known=known(), cwd=here, multirun=multirun, options=conf.loader)
+        found = parse(typed, known=known(), cwd=conf.cwd, multirun=multirun, options=conf.loader)
         return found, {item.key: item.value for item in found.typed}
 
     words, values = read()
-    new = _load_plugins([values.get("plugins"), conf.read(PRIMARY).get("plugins")], cwd=here, conf=conf)
-    files, lines = saved(values, conf, known=known(), cwd=here)
-    more = _load_plugins([files.values.get("plugins")], cwd=here, conf=conf)
+    new = _load_plugins([values.get("plugins"), conf.read(PRIMARY).get("plugins")], conf)
+    files, lines = saved(values, conf)
+    more = _load_plugins([files.values.get("plugins")], conf)
     if more or new:  # model=glob(*) and the file may mean theirs
         words, values = read()
-        files, lines = saved(values, conf, known=known(), cwd=here)
+        files, lines = saved(values, conf)
     return _Command(conf, words.typed, values, files, [Line(text) for text in (*words.problems, *lines)])
 
 
-def _load_plugins(listed: Sequence[Any], *, cwd: Path, conf: Conf) -> bool:
+def _load_plugins(listed: Sequence[Any], conf: Conf) -> bool:
     """Import what is listed; whether any of it is new, so that there may be more options than before."""
     names = [name for names in listed if isinstance(names, list) for name in names]
     new = any(str(name) not in sys.modules for name in names)
     try:
-        plugins.load(names, cwd=cwd)
+        plugins.load(names, cwd=conf.cwd)
     finally:  # one that imports is there, whatever another one raises
         if new:
             store_schema()

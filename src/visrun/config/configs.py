@@ -104,27 +104,33 @@ def _entries() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def open_conf(cwd: Path, config_dir: Path | None = None) -> Conf:
-    """The config files that a command in ``cwd`` sees."""
+    """The config files that a command in ``cwd`` sees, those of :func:`user_folders` first."""
     store_schema()
     if not OmegaConf.has_resolver("hydra"):
         setup_globals()
-    return Conf([*user_folders(cwd, config_dir), conf_dir()])
+    here = cwd.absolute()
+    return Conf(here, [*user_folders(here, config_dir), conf_dir()])
 
 
 class Conf:
-    """The config files of a search path; each is read once."""
+    """The config files of a search path, for commands in ``cwd``; each is read once."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, cwd: Path, folders: Sequence[Path]) -> None:
         with one_line():
             path = create_config_search_path_from_sources([f"file://{folder}" for folder in folders])
             self.loader = ConfigLoaderImpl(path)
-        self.folders = folders
+        self.cwd, self.folders = cwd, folders
         self._read: dict[str, dict[str, Any]] = {}
         self._built: set[str] = set()  # files that Hydra puts elsewhere than they are written, or builds on others
         self._options: dict[str, list[str]] = {}
         self._defaults: list[InputDefault] = []
         self._layers: dict[tuple[str, ...], list[Layer]] = {}
         self._composed: dict[tuple[str, ...], DictConfig] = {}
+
+    @property
+    def own(self) -> Sequence[Path]:
+        """The user's folders, which go before visrun's."""
+        return self.folders[:-1]
 
     def options(self, group: str) -> list[str]:
         """The names that ``group=NAME`` takes."""

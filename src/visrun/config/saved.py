@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from visrun.config.choices import choose, own_file, unknown_option
+from visrun.config.choices import choose, known, own_file, unknown_option
 from visrun.config.configs import Conf, choices_in
 from visrun.config.experiment import load_experiment
 from visrun.config.fields import flatten, show
@@ -31,12 +30,12 @@ class Files(NamedTuple):
         return {**self.experiment, **self.recipe}
 
 
-def saved(typed: Mapping[str, Any], conf: Conf, *, known: Collection[str], cwd: Path) -> tuple[Files, list[str]]:
+def saved(typed: Mapping[str, Any], conf: Conf) -> tuple[Files, list[str]]:
     """The files that the user named, and a line for everything wrong in them.
 
     An experiment, which others may have written, is checked by
     :func:`visrun.config.experiment.load_experiment` and never names plugins. What a file says means the same as if it
-    were typed in ``cwd``.
+    were typed in the folder of ``conf``.
     """
     files = Files({}, {})
     problems: list[str] = []
@@ -44,13 +43,13 @@ def saved(typed: Mapping[str, Any], conf: Conf, *, known: Collection[str], cwd: 
         if typed.get(named) is None:
             continue
         try:
-            found = {key: placed(key, value, cwd) for key, value in _content(named, typed[named], conf).items()}
+            found = {key: placed(key, value, conf.cwd) for key, value in _content(named, typed[named], conf).items()}
         except ConfigError as error:
             problems.extend(error.problems)
             continue
-        for key in [key for key in found if key not in known or key in NEVER]:
+        for key in [key for key in found if key not in known() or key in NEVER]:
             del found[key]
-            hint = ": a file names no other file" if key in NEVER else near(key, known)
+            hint = ": a file names no other file" if key in NEVER else near(key, known())
             problems.append(f"{show(key)} is no setting of a saved file{hint}; it stands in {named}={typed[named]}")
         flat.update(found)
     for group, name in choices_in(files.values, GROUPS).items():

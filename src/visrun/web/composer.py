@@ -50,7 +50,7 @@ class Composer:
 
     def _look(self, words: tuple[str, ...]) -> Composition:
         try:
-            return compose.look((*self.always, *words), cwd=self.cwd, conf=self.conf)
+            return compose.look((*self.always, *words), self.conf)
         except ConfigError as error:
             return Composition(None, tuple(Line(text) for text in error.problems))
 

@@ -79,7 +79,7 @@ def planned(form: Form, asked: Swept, composer: Composer) -> tuple[str, ...]:
         raise ConfigError(problems)
     words = [*command_words(form, composer, varied=asked.ranges), *swept, *_sweeper(asked)]
     checked = [word for word in words if not word.startswith("hydra")]
-    check_sweep(checked, cwd=composer.cwd, conf=composer.conf)
+    check_sweep(checked, composer.conf)
     return tuple(words)
 
 
