@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from visrun.text import first_lines, one_line, plural, printable, some
+from visrun.text import columns, first_lines, one_line, plural, printable, some
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,11 @@ def test_of_many_the_first_are_told_and_how_many_more(count: int, listed: str, l
     every = [str(number) for number in range(count)]
     assert some(iter(every), 2) == listed
     assert first_lines(every, 2) == lines
+
+
+def test_cells_stand_one_below_the_other() -> None:
+    assert columns([("a", "bcd", ""), ("efg", "", "h")]) == ["a    bcd", "efg       h"]
+    assert columns([]) == []
 
 
 def test_one_is_no_plural() -> None:

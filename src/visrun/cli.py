@@ -21,6 +21,7 @@ from pathlib import Path
 from visrun.arguments import VERBS, words_after
 from visrun.build import load
 from visrun.errors import ERROR, PATH_FAULTS, ConfigError, DataError, UserError, VisrunError, exit_code, refuse_windows
+from visrun.signals import silence
 from visrun.synonyms import is_command, ours
 
 HELP = ("help", "-h", "--help")
@@ -44,11 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stopped:
         return exit_code(stopped)
     except BrokenPipeError:  # the reader of our output is gone, as in `visrun explain | head`
-        _say_no_more()
+        silence([sys.stdout.fileno()])
         return 1
     except OSError as error:  # whichever look at a typed path meets it first
         if error.errno == errno.ENOSPC and not error.filename:
-            _say_no_more()
+            silence([sys.stdout.fileno()])
             return _told(VisrunError("no space left on the disk; make room and try again"))
         line = _about_path(error)
         if line is None:
@@ -79,11 +80,6 @@ def _sleep_soon() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
-
-
-def _say_no_more() -> None:
-    """Let what is still to be printed go nowhere, lest Python fails at it once more as it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _about_path(error: OSError) -> str | None:

@@ -19,6 +19,7 @@ from visrun.config.fields import allowed, extra, flatten, leaves, meaning, one_o
 from visrun.config.hydra_errors import refused
 from visrun.config.lines import texts
 from visrun.config.overrides import GROUPS, hydra_words
+from visrun.config.provenance import MEANING
 from visrun.config.setting_rules import READ_WHEN, entry_of, facts_of, why_unread
 from visrun.config.settings import Settings
 from visrun.errors import ConfigError
@@ -26,15 +27,7 @@ from visrun.handover import all_refused
 from visrun.hyperparameters import Hyperparameters, losses_of, say
 from visrun.near import near
 from visrun.tables import models_of
-
-MEANING = {
-    "schema": "the default of all tasks",
-    "task": "the task's file",
-    "architecture": "the model's file",
-    "option": "an option's file",
-    "file": "experiment= or recipe=",
-    "you": "typed",
-}
+from visrun.text import columns
 
 
 def main(words: Sequence[str]) -> int:
@@ -120,15 +113,10 @@ def as_text(resolved: Resolved, varied: Sequence[str] = ()) -> str:
     for key, value in settings.items():
         why = why_unread(key, facts)
         rows.append((key, show(value), resolved.sources[key], f"no: {why}" if why else ""))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip()
-        for row in rows
-    ]
     used = [f"{source} = {text}" for source, text in MEANING.items() if source in resolved.sources.values()]
     choices = " ".join(f"{group}={option}" for group, option in resolved.choices.items())
     tried = [f"tries {word}" for word in varied]
-    return "\n".join([choices, *tried, "", *lines, "", f"from: {'; '.join(used)}", *texts(resolved.notices)])
+    return "\n".join([choices, *tried, "", *columns(rows), "", f"from: {'; '.join(used)}", *texts(resolved.notices)])
 
 
 def about(keys: Sequence[str], resolved: Resolved, conf: Conf) -> str:

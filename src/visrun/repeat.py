@@ -24,6 +24,7 @@ from visrun.run_files import FILE_NAME
 from visrun.spread import Spread, spread
 from visrun.tables import TASKS
 from visrun.tables.entries import SYNTHETIC
+from visrun.text import columns
 from visrun.tracking import open_tracker
 from visrun.tracking.names import RECORD, experiment_of
 from visrun.varied import Varied, read_words, sweep_over
@@ -165,10 +166,8 @@ def lines(found: Mapping[str, Spread], runs: Sequence[Repetition], settings: Set
     for key, value in shown.items():
         interval = f"{_number(value.low)} to {_number(value.high)}" if value.n > 1 else MISSING
         table.append((key, str(value.n), number(value.mean), _number(value.std), interval))
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    rows = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
     values = ", ".join(str(run.value) for run in runs)
-    text = [f"task={settings.task} model={settings.model.name}, {varied.word} {values}", *rows]
+    text = [f"task={settings.task} model={settings.model.name}, {varied.word} {values}", *columns(table)]
     if len(runs) < 2:
         text.append(f"one run tells no spread: standard deviation and interval need two {varied.word} or more")
     if len(shown) < len(found):

@@ -101,7 +101,7 @@ def say(text: str) -> None:
 
 
 def silence(terminals: Sequence[int]) -> None:
-    """Lead these descriptors nowhere: what is printed to a terminal that is closed would be an error."""
+    """Lead these descriptors nowhere: what is printed where nobody reads any more would be an error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for fd in terminals:
         os.dup2(nowhere, fd)

@@ -11,7 +11,7 @@ import pytest
 
 from visrun.config.compose import check_sweep, resolve
 from visrun.config.configs import Conf, open_conf
-from visrun.config.yaml_files import one_line
+from visrun.config.yaml_files import file_errors
 from visrun.errors import ConfigError
 
 
@@ -75,5 +75,5 @@ def test_a_file_that_is_no_mapping_says_so(path: str, text: str, conf: Path) -> 
 
 def test_a_file_that_cannot_be_read_is_left_to_the_command_line() -> None:
     for where in (["conf/recipe/mine.yaml"], []):
-        with pytest.raises(PermissionError), one_line("recipe/mine"):
+        with pytest.raises(PermissionError), file_errors("recipe/mine"):
             raise PermissionError(errno.EACCES, "Permission denied", *where)

@@ -24,7 +24,7 @@ from visrun import hyperparameters
 from visrun.config import settings, sweeper
 from visrun.config.entries import entry_problems
 from visrun.config.fields import flatten
-from visrun.config.yaml_files import MAPPING, one_line, pass_over_yml
+from visrun.config.yaml_files import MAPPING, file_errors, pass_over_yml
 from visrun.errors import ConfigError
 from visrun.tables import GENERIC_MODEL, MODELS, READERS, TARGETS, TASKS, TIMM_MODEL, TaskEntry, models_of, named_by
 
@@ -116,7 +116,7 @@ class Conf:
     """The config files of a search path, for commands in ``cwd``; each is read once."""
 
     def __init__(self, cwd: Path, folders: Sequence[Path]) -> None:
-        with one_line():
+        with file_errors():
             path = create_config_search_path_from_sources([f"file://{folder}" for folder in folders])
             self.loader = ConfigLoaderImpl(path)
         self.cwd, self.folders = cwd, folders
@@ -145,7 +145,7 @@ class Conf:
     def read(self, path: str) -> dict[str, Any]:
         """What one file holds, such as ``task/segmentation``; nothing where there is no such file."""
         if path not in self._read:
-            with one_line(path):
+            with file_errors(path):
                 loaded = self.loader.repository.load_config(path)
                 values = {} if loaded is None else OmegaConf.to_container(loaded.config, resolve=False)
             if not isinstance(values, dict):
@@ -170,7 +170,7 @@ class Conf:
             ConfigError: A ``conf/config.yaml`` that hides visrun's own and does not build on its schema.
         """
         if not self._defaults:
-            with one_line(PRIMARY):
+            with file_errors(PRIMARY):
                 loaded = self.loader.repository.load_config(PRIMARY)
             assert loaded is not None and loaded.defaults_list is not None
             if not any(isinstance(item, ConfigDefault) and item.path == SCHEMA for item in loaded.defaults_list):
@@ -245,7 +245,7 @@ class Conf:
         """The layers as Hydra finds them, which is slow: files within their packages, and those they build on."""
         words = tuple(f"{group}={option}" for group, option in sorted(options.items()))
         if words not in self._layers:
-            with one_line():
+            with file_errors():
                 found = self.loader.compute_defaults_list(PRIMARY, list(words), RunMode.RUN).defaults
             own = [(path, item.package) for item in found if not (path := str(item.config_path)).startswith("hydra/")]
             self._layers[words] = [
@@ -266,7 +266,7 @@ class Conf:
             ConfigError: Hydra cannot compose.
         """
         words = tuple(f"{group}={option}" for group, option in sorted(options.items()))
-        with one_line():
+        with file_errors():
             if words not in self._composed:
                 self.layers(options)  # each file by itself, so that an error names it
                 config = self.loader.load_configuration(PRIMARY, list(words), RunMode.RUN)

@@ -11,6 +11,14 @@ from visrun.config.fields import flatten
 from visrun.config.lines import Line
 from visrun.hyperparameters import CHOICES, OF_OPTIMIZER, Hyperparameters
 
+MEANING = {  # of each source, for people
+    "schema": "the default of all tasks",
+    "task": "the task's file",
+    "architecture": "the model's file",
+    "option": "an option's file",
+    "file": "experiment= or recipe=",
+    "you": "typed",
+}
 OF_FOLDER = {"task": "task", "task_optimizer": "task", "model": "architecture", "model_optimizer": "architecture"}
 # The values that are options of groups: who chose the option is their source.
 CHOSEN = {name: name for name in CHOICES} | {f"{group}.name": group for group in NAMED}

@@ -40,7 +40,7 @@ def misnamed(group: str, option: Any, folders: Sequence[Path]) -> str | None:
 
 
 @contextmanager
-def one_line(path: str = "") -> Iterator[None]:
+def file_errors(path: str = "") -> Iterator[None]:
     """Hydra's and YAML's errors as ours: one line."""
     where = f"conf/{path}.yaml" if path else "conf"
     try:

@@ -1,9 +1,8 @@
-"""Where and with what a run was made: versions, git commit, host. Nothing here imports what it asks about."""
+"""Where and with what a run was made: versions and git commit. Nothing here imports what it asks about."""
 
 from __future__ import annotations
 
 import platform
-import socket
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,11 +27,6 @@ def git_state(folder: Path) -> dict[str, str | bool] | None:
     if commit is None:
         return None
     return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
-
-
-def host() -> str:
-    """The machine's name."""
-    return socket.gethostname()
 
 
 def _git(folder: Path, *words: str) -> str | None:

@@ -42,7 +42,7 @@ class Journal:
         self.files = files
         self.content = describe(
             resolved,
-            created=former.get("created") if former else _now(),
+            created=former.get("created") if former else now(),
             result={**part_of(former, "result"), "status": "running"},
         )
         self.write()
@@ -66,7 +66,7 @@ class Journal:
         """Note how the run ended; in status.json also where experiment.json cannot be written."""
         self.content["result"].pop("reason", None)
         try:
-            self.note(status=status, ended=_now(), exit_code=exit_code, **facts)
+            self.note(status=status, ended=now(), exit_code=exit_code, **facts)
         finally:
             self.files.tell(status, exit_code=exit_code)
 
@@ -106,11 +106,12 @@ def close_dead(folder: Path, status: str, reason: str) -> None:
         content = read_json(folder / FILE_NAME)
         result = part_of(content, "result")
         if result.get("status") == "running" and writer_of(folder) is None:
-            ended = {"status": status, "reason": reason, "ended": _now()}
+            ended = {"status": status, "reason": reason, "ended": now()}
             RunFolder(folder).write_experiment({**content, "result": {**result, **ended}})
 
 
-def _now() -> str:
+def now() -> str:
+    """The time of day as files have it, such as ``2026-11-26T22:22:29+00:00``."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

@@ -29,7 +29,7 @@ from visrun.files import read_object, read_plain, remove_leftovers, write_atomic
 from visrun.record.epochs import Row, read_epochs
 from visrun.run_files import BEST_WEIGHTS, CHECKPOINTS, FILE_NAME, LOCK, MAX_BYTES, METRICS, PLOTS, STATUS
 
-CLOCK = 2.0  # seconds by which the system's word on the time of day when a process began may vary
+VARIES = 2.0  # seconds by which the system's word on the time of day when a process began may vary
 SILENT = 600.0  # seconds without a word after which a process of another machine counts as dead
 
 
@@ -239,7 +239,7 @@ def living(facts: Mapping[str, Any]) -> int | None:
             return None
         process = psutil.Process(int(facts["pid"]))
         birth = born(process.pid) if "born" in facts else None
-        near = abs(process.create_time() - float(facts["started"])) < CLOCK
+        near = abs(process.create_time() - float(facts["started"])) < VARIES
         same = near if birth is None else facts["born"] == birth
         ended = process.status() == psutil.STATUS_ZOMBIE and process.ppid() != os.getpid()
         return process.pid if same and not ended else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import socket
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,6 @@ from visrun.config.settings import Settings
 from visrun.data.records import Dataset
 from visrun.data.verdicts import Verdict
 from visrun.files import part_of
-from visrun.record import environment
 from visrun.record.journal import binding
 from visrun.tracking import Data, Tracker, open_tracker, recorded_uri
 from visrun.tracking.names import RECORD, experiment_of
@@ -72,7 +72,7 @@ def uri_of(settings: Settings, folder: Path) -> str | None:
 
 def sitting_of(*, parameters: int) -> dict[str, str]:
     """The tags of a sitting that are in no file of the run; ``parameters`` is how many the network has."""
-    return {"host": environment.host(), "parameters": str(parameters)}
+    return {"host": socket.gethostname(), "parameters": str(parameters)}
 
 
 def command_of(resolved: Resolved) -> str:

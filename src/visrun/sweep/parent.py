@@ -10,12 +10,12 @@ warning = parent.tracker.finish("finished")
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from visrun.record import environment
 from visrun.sweep.dimensions import readable
 from visrun.sweep.parts import again
 from visrun.sweep.plan import Plan
@@ -53,7 +53,7 @@ class Parent:
             "visrun.kind": "sweep",
             "task": settings.task,
             "study": plan.name,
-            "host": environment.host(),
+            "host": socket.gethostname(),
             "folder": str(plan.folder),
             "command": without_password(again(plan)),
             **{name: parameter_text(value) for name, value in changing.items()},

@@ -16,8 +16,8 @@ from visrun.config import fields
 from visrun.config.checks import problems_of
 from visrun.config.choices import known
 from visrun.config.overrides import GROUPS
+from visrun.config.provenance import MEANING
 from visrun.config.settings import Settings
-from visrun.explain import MEANING
 from visrun.hyperparameters import Hyperparameters
 from visrun.tables import TASKS
 from visrun.web.offers import ASKED

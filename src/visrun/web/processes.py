@@ -12,7 +12,6 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -26,6 +25,7 @@ from visrun.errors import ConfigError
 from visrun.files import read_object
 from visrun.interpreter import python
 from visrun.record.inside import require_inside
+from visrun.record.journal import now
 from visrun.record.outputs import RUNS, SWEEPS, new_run_folder
 from visrun.record.run_folder import noted_process
 from visrun.record.sweep_files import LEAD, placed
@@ -81,7 +81,7 @@ class Processes:
 
         def begin() -> Path:
             folder = new_run_folder(task, root=self.cwd / RUNS)
-            note(folder, kind="run", task=task, **facts, created=_now())
+            note(folder, kind="run", task=task, **facts, created=now())
             self._start(folder, [*words, to_override("hydra.run.dir", str(folder))])
             return folder
 
@@ -95,7 +95,7 @@ class Processes:
             folder = new_run_folder("sweep", root=root)
             study = folder.relative_to(root).as_posix()
             whole = ["-m", *words, to_override(STUDY, study), to_override(SWEEP_DIR, str(folder))]
-            note(folder, kind="sweep", **facts, words=whole, created=_now())
+            note(folder, kind="sweep", **facts, words=whole, created=now())
             self._start(folder, whole)
             return folder
 
@@ -263,7 +263,3 @@ def _end_of(process: subprocess.Popen[bytes]) -> int:
     seen = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert seen is not None
     return seen.si_status if seen.si_code == os.CLD_EXITED else -seen.si_status
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
