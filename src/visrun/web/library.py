@@ -150,7 +150,7 @@ def _of_run(facts: Facts) -> dict[str, Any]:
     monitor = entry.monitored(best) if entry else ""
     return {
         "task": task,
-        "model": str(facts.part("model").get("name") or facts.ui.get("model") or ""),
+        "model": facts.model,
         "state": state,
         "living": facts.living,
         "monitor": monitor,
@@ -177,7 +177,6 @@ def _changed(facts: Facts) -> list[str]:
 
 
 def _of_sweep(facts: Facts, names: Collection[str]) -> dict[str, Any]:
-    state = "stopping" if facts.stopping else "running" if facts.living else "ended"
     whole = {"task", "created"} <= facts.ui.keys()
     trial = Facts(facts.folder, read_object(facts.folder / "0" / FILE_NAME), {}, {}, None)
     first = {} if whole else trial.experiment  # of a command line's sweep
@@ -192,8 +191,8 @@ def _of_sweep(facts: Facts, names: Collection[str]) -> dict[str, Any]:
         monitor, value = next(((name.partition("/")[2], one.get("mean")) for name, one in repeat.items()), ("", None))
     return {
         "task": str(facts.ui.get("task") or first.get("task") or ""),
-        "model": str(facts.ui.get("model") or ""),
-        "state": state,
+        "model": facts.model,
+        "state": facts.sweep_state,
         "living": facts.living,
         "monitor": monitor,
         "value": value,
@@ -207,7 +206,7 @@ def _of_sweep(facts: Facts, names: Collection[str]) -> dict[str, Any]:
 
 def _created(facts: Facts, first: Mapping[str, Any] | None = None) -> str:
     """ISO 8601; a sweep began with its ``first`` trial, and one that does not tell is as old as its last change."""
-    noted = facts.experiment.get("created") or facts.ui.get("created") or (first or {}).get("created")
+    noted = facts.created or (first or {}).get("created")
     if isinstance(noted, str):
         return noted
     return datetime.fromtimestamp(facts.folder.stat().st_mtime, UTC).isoformat(timespec="seconds")

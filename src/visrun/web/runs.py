@@ -40,35 +40,41 @@ def detail(folder: Path) -> dict[str, Any]:
     entry = facts.entry
     monitor = monitor_of(rows, entry) if entry else ""
     badly = state in ("failed", "unfinished") or (state == "finished" and not facts.experiment)
-    ended_badly = facts.ended_badly or (not facts.living and badly)
     return {
         "task": facts.task,
-        "model": str(facts.part("model").get("name") or facts.ui.get("model") or ""),
+        "model": facts.model,
         "state": state,
         "living": facts.living,
         "pid": facts.pid,
         "folder": str(folder),
         "dataset": facts.dataset,
-        "created": facts.experiment.get("created") or facts.ui.get("created"),
+        "created": facts.created,
         "monitor": monitor,
         "panels": plots.group(rows, monitor),
         "progress": progress(facts, rows),
         "reason": reason(facts),
-        "exit_code": None if facts.living else facts.exit_code,
-        "ended_badly": ended_badly,
-        "last_lines": last_lines(folder) if ended_badly else [],
+        **ends(facts, badly=facts.ended_badly or (not facts.living and badly)),
         "test": {key: value for key, value in numbers_of(result.get("test")).items() if "/" not in key},
         "settings": own_settings(facts),
         "sources": facts.part("sources"),
         "command": facts.ui.get("command"),
         "pictures": pictures(folder),
-        "tracked": (folder / RECORD).is_file(),
         "can_stop": facts.pid is not None and state in ("starting", "running"),
-        "can_kill": facts.pid is not None,
         "can_resume": not facts.living and state in ("killed", "failed", "unfinished") and bool(facts.experiment),
         "can_try": os.path.isfile(RunFolder(folder).best),  # noqa: PTH113 (it may lie where we may not look)
         "threshold": entry.threshold if entry else "",
         "can_edit": (folder / FILE_NAME).is_file() or "form" in facts.ui,
+    }
+
+
+def ends(facts: Facts, *, badly: bool) -> dict[str, Any]:
+    """How the last process of a run or a sweep ended, what can end it now, and whether MLflow has it."""
+    return {
+        "exit_code": None if facts.living else facts.exit_code,
+        "ended_badly": badly,
+        "last_lines": last_lines(facts.folder) if badly else [],
+        "can_kill": facts.pid is not None,
+        "tracked": (facts.folder / RECORD).is_file(),
     }
 
 

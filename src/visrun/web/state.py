@@ -66,6 +66,16 @@ class Facts:
         return str(self.experiment.get("task") or self.ui.get("task") or "")
 
     @property
+    def model(self) -> str:
+        """The name of its model; "" while nothing tells it, and where a sweep tries several."""
+        return str(self.part("model").get("name") or self.ui.get("model") or "")
+
+    @property
+    def created(self) -> Any:
+        """When it began, ISO 8601, as the run or the page noted it; None where neither did."""
+        return self.experiment.get("created") or self.ui.get("created")
+
+    @property
     def asked(self) -> dict[str, Any]:
         """What the form said that the page started it from, for a run that came to write no experiment.json."""
         return {} if self.experiment else part_of(part_of(self.ui, "form"), "touched")
@@ -117,6 +127,11 @@ class Facts:
             return "stopping"
         begins = noted != "running" or self.status.get("state", "starting") == "starting"
         return "starting" if begins or self._told_by_another() else "running"
+
+    @property
+    def sweep_state(self) -> str:
+        """Of a sweep's folder: running, stopping or ended."""
+        return "stopping" if self.stopping else "running" if self.living else "ended"
 
     def _told_by_another(self) -> bool:
         """Whether status.json is still that of a process before the living one."""

@@ -20,10 +20,9 @@ from visrun.record.run_settings import judged
 from visrun.record.sweep_files import ATTRIBUTE, IMPORTANCE, JOURNAL, LEAD
 from visrun.record.sweep_table import FACTS, SETTLED, finite_in, table_of
 from visrun.run_files import FILE_NAME, METRICS, PLOTS
-from visrun.tracking.names import RECORD
 from visrun.web.library import Library
 from visrun.web.processes import going_on
-from visrun.web.runs import last_lines, log_lines, pictures
+from visrun.web.runs import ends, log_lines, pictures
 from visrun.web.state import ENDED, TELLING, Facts, folder_facts, repeat_of, rows_of
 
 # In a line of a study's journal: what everybody has to know of the study.
@@ -67,9 +66,9 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
     return {
         "task": task,
         "folder": str(folder),
-        "state": "stopping" if facts.stopping else "running" if facts.living else "ended",
+        "state": facts.sweep_state,
         "living": facts.living,
-        "created": facts.ui.get("created"),
+        "created": facts.created,
         "command": onward.command,
         "objectives": objectives,
         "wanted": wanted,
@@ -84,12 +83,8 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
         "pictures": pictures(folder) if repeat is None else [],
         "log": log_lines(folder),
         "reason": reason,
-        "exit_code": None if facts.living else facts.exit_code,
-        "ended_badly": ended_badly,
-        "last_lines": last_lines(folder) if ended_badly else [],
-        "tracked": (folder / RECORD).is_file(),
+        **ends(facts, badly=ended_badly),
         "can_stop": facts.pid is not None and not facts.stopping,
-        "can_kill": facts.pid is not None,
         "over": over,
         "can_resume": not facts.living and bool(onward.words) and not over,
     }
