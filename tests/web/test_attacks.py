@@ -502,7 +502,7 @@ def end():
 desk, listener = make_desk(Path.cwd(), [], port=0, token=""), listen("127.0.0.1", 0)
 desk.composer.look = lambda words: [Slow(value=1) for _ in range(1000)]
 threading.Thread(target=end).start()
-serve(desk, listener, "")
+serve(desk, listener)
 """
 
 

@@ -82,7 +82,7 @@ def _columns(
                 columns.append(_column(run, dataset, records, device) if run in able else None)
             except (VisrunError, RuntimeError) as error:  # another version's model, or too little memory on the device
                 columns.append(None)
-                reasons.append(f"{run.name}: {(str(error).splitlines() or [type(error).__name__])[0]}")
+                reasons.append(f"{run.name}: {first_line(error)}")
     finally:
         screen.end_progress()
     return columns, reasons

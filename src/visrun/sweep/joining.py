@@ -102,8 +102,8 @@ def extended(queue: Queue, number: int, suggest: Callable[[optuna.Trial], None])
     return {name: value for name, value in drawn.items() if name not in sampled}
 
 
-def prepare(plan: Plan, *, parent: Callable[[], str | None] | None) -> bool:
-    """Make the study and its tickets where nobody has, or check that the plan goes on with it; whether it is new.
+def prepare(plan: Plan, *, parent: Callable[[], str | None] | None) -> None:
+    """Make the study and its tickets where nobody has, or check that the plan goes on with it.
 
     Args:
         parent: Waits for MLflow's run of the sweep and gives its id; None where this process leads no sweep, and then
@@ -128,7 +128,6 @@ def prepare(plan: Plan, *, parent: Callable[[], str | None] | None) -> bool:
         before = noted(queue)
         if parent is not None or not before.get("led"):  # a leader may have come meanwhile, whose word counts
             queue.study.set_user_attr(ATTRIBUTE, before | facts(plan, run_id, led=parent is not None))
-    return new
 
 
 def goes_on(plan: Plan, queue: Queue) -> bool:

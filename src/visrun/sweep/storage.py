@@ -113,9 +113,7 @@ def open_storage(where: str) -> BaseStorage:
 
 @cache
 def _open(where: str, _: int) -> BaseStorage:
-    if "://" not in where:
-        return _journal(Path(where))
-    return _database(where)
+    return _database(where) if is_database(where) else _journal(Path(where))
 
 
 def _journal(path: Path) -> BaseStorage:

@@ -101,7 +101,7 @@ def _form_routes(app: FastAPI, desk: Desk) -> None:
         try:
             return Json(desk.look(asked))
         except UserError as error:  # an answer like others: a path is wrong while it is typed
-            return Json({"state": "failed", "lines": lines_of(error)})
+            return Json({"state": "failed", "lines": str(error).splitlines()})
 
 
 def _run_routes(app: FastAPI, desk: Desk) -> None:
@@ -215,7 +215,7 @@ def _sweep_routes(app: FastAPI, desk: Desk) -> None:
                 words = space.planned(form, asked, desk.composer)
                 return Json({"command": shlex.join(["visrun", "-m", *words]), "problems": []})
             except ConfigError as error:
-                return Json({"command": "", "problems": lines_of(error)})
+                return Json({"command": "", "problems": str(error).splitlines()})
 
     @app.post("/api/sweeps")
     def start(asked: StartSweep) -> Response:
@@ -233,17 +233,12 @@ def _sweep_routes(app: FastAPI, desk: Desk) -> None:
         return Json({"id": desk.library.place(folder, "sweep").id})
 
 
-def lines_of(error: UserError) -> list[str]:
-    """What the command line would print."""
-    return list(error.problems) if isinstance(error, ConfigError) else str(error).splitlines()
-
-
 def _errors(app: FastAPI) -> None:
     """Every refusal is ``{"detail": [line, ...]}``."""
 
     @app.exception_handler(UserError)
     def wrong(_: Request, error: UserError) -> JSONResponse:
-        return JSONResponse({"detail": lines_of(error)}, 422)
+        return JSONResponse({"detail": str(error).splitlines()}, 422)
 
     @app.exception_handler(Conflict)
     def conflict(_: Request, error: Conflict) -> JSONResponse:

@@ -28,7 +28,7 @@ Key = tuple[str, str | None, str, tuple[str, ...], Selection]  # task, folder (N
 class Inspection:
     """A look at one dataset: how far it is, what it came to, and when a page last asked for it."""
 
-    process: subprocess.Popen[str] | None
+    process: subprocess.Popen[str]
     told: dict[str, Any] = field(default_factory=lambda: {"state": "looking", "done": 0, "total": 0})
     asked: float = 0.0
 
@@ -101,7 +101,7 @@ class Datasets:
 
     def _end(self, key: Key) -> None:
         look = self._looks[key]
-        if look.told["state"] == "looking" and look.process is not None:
+        if look.told["state"] == "looking":
             look.process.kill()
             del self._looks[key]
 
@@ -125,12 +125,13 @@ class Datasets:
             "choice": dict(choice),
             "roots": [str(folder) for folder in self.roots.folders],
         }
-        threading.Thread(target=_follow, args=(look, process, asked), name="visrun-survey", daemon=True).start()
+        threading.Thread(target=_follow, args=(look, asked), name="visrun-survey", daemon=True).start()
         return look
 
 
-def _follow(look: Inspection, process: subprocess.Popen[str], asked: dict[str, Any]) -> None:
+def _follow(look: Inspection, asked: dict[str, Any]) -> None:
     """Take in what the process says until it ends."""
+    process = look.process
     assert process.stdin is not None and process.stdout is not None
     with process:
         try:

@@ -53,12 +53,12 @@ class Guard:
 
     Args:
         port: The server's.
-        token: Of this start; whoever has it may open the page.
+        cookie: The name of the login's cookie.
+        token: What it holds, of this start; whoever has it may open the page.
     """
 
-    def __init__(self, app: App, *, port: int, token: str) -> None:
-        self.app, self.token = app, token
-        self.cookie = f"visrun_{port}"  # cookies ignore ports, so the name carries it
+    def __init__(self, app: App, *, port: int, cookie: str, token: str) -> None:
+        self.app, self.cookie, self.token = app, cookie, token
         self.hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
         self.origins = {f"http://{host}" for host in self.hosts}
 

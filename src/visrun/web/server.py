@@ -63,7 +63,7 @@ def main(words: Sequence[str]) -> int:
     print(f"visrun ui: {address}\n{_tunnel(port)}Ctrl-C ends the page; runs that train go on.", flush=True)
     if not given.no_browser and _has_display():
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-    serve(desk, listener, token)
+    serve(desk, listener)
     return 0
 
 
@@ -77,16 +77,15 @@ def make_desk(cwd: Path, data: Sequence[Path], *, port: int, token: str, always:
     if missing:
         raise UserError(f"--data {missing[0]}: no such folder; name one that exists")
     home = home_folder()
-    return Desk(
-        cwd, Roots([cwd, *([home] if home else []), *data]), cookie=f"visrun_{port}", token=token, always=always
-    )
+    roots = Roots([cwd, *([home] if home else []), *data])
+    return Desk(cwd, roots, cookie=f"visrun_{port}", token=token, always=always)  # a cookie ignores the port
 
 
-def serve(desk: Desk, listener: socket.socket, token: str) -> None:
+def serve(desk: Desk, listener: socket.socket) -> None:
     """Answer until a signal comes; what the page has started for itself is ended then."""
     port = listener.getsockname()[1]
     config = uvicorn.Config(
-        Guard(make_app(desk), port=port, token=token),
+        Guard(make_app(desk), port=port, cookie=desk.cookie, token=desk.token),
         log_level="warning",
         access_log=False,
         lifespan="off",

@@ -147,7 +147,6 @@ def told_by_table(row: Mapping[str, str], objectives: Sequence[str], params: Seq
         "value": finite_in(row.get(objectives[0])) if objectives else None,
         "more": {name: finite_in(row.get(name)) for name in objectives[1:]},
         "epochs": finite_in(row.get("epochs")),
-        "seconds": finite_in(row.get("seconds")),
         "reason": row.get("reason", ""),
         "params": {name: row[name] for name in params if row.get(name)},
     }
@@ -199,7 +198,6 @@ def merged(known: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
         "more": {},
         "epochs": None,
         "of": None,
-        "seconds": None,
         "reason": "",
         "spark": [],
     }
