@@ -179,8 +179,7 @@ def _drawable(record: Record, dataset: Dataset, size: tuple[int, int]) -> Any:
 def cell(picture: Image.Image, words: str) -> Cell:
     """``picture`` embedded, as PNG or JPEG, whichever is smaller."""
     small = picture.convert("RGB")
-    if small.width > WIDEST:
-        small = small.resize((WIDEST, max(1, round(small.height * WIDEST / small.width))), Image.Resampling.LANCZOS)
+    small.thumbnail((WIDEST, small.height), Image.Resampling.LANCZOS, reducing_gap=None)  # leaves one no wider
     encoded = []
     for kind, options in (("png", {"optimize": True}), ("jpeg", {"quality": QUALITY, "subsampling": 0})):
         buffer = io.BytesIO()

@@ -71,9 +71,7 @@ def scaled(image: Image.Image, *, most: int = MOST) -> Image.Image:
     if longer < LEAST:
         factor = -(-LEAST // longer)
         return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
-    if longer > most:
-        size = (max(1, round(image.width * most / longer)), max(1, round(image.height * most / longer)))
-        return image.resize(size, Image.Resampling.LANCZOS)
+    image.thumbnail((most, most), Image.Resampling.LANCZOS, reducing_gap=None)  # leaves one that is no larger
     return image
 
 

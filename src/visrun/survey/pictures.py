@@ -20,7 +20,7 @@ from visrun.data.outlines import Outline, Rle, drawn
 from visrun.data.records import Dataset
 from visrun.data.verdicts import DEFECT, Verdict
 from visrun.figures.drawing import BAD, GOOD, MOST_LINES, PLAIN, Color, Line, caption, legend, overlay, palette, scaled
-from visrun.figures.shapes import eroded
+from visrun.figures.shapes import colors_of, eroded
 from visrun.figures.sheet import LARGEST, SAMPLES
 
 QUIET: Color = (150, 155, 165)  # of what is ignored
@@ -95,7 +95,7 @@ def defects(image: Image.Image, verdict: Verdict, *, size: tuple[int, int]) -> I
 
 def _marked(image: Image.Image, record: Record, dataset: Dataset) -> Image.Image:
     objects: Objects = record.target
-    colors = palette(len(dataset.classes) + 1)[1:]
+    colors = colors_of(len(dataset.classes))
     small = scaled(image, most=LARGEST)
     traced(small, objects, [QUIET if i else colors[k] for k, i in _each(objects)], size=(image.height, image.width))
     counts = Counter(k for k, ignored in _each(objects) if not ignored)

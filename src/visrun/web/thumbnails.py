@@ -16,6 +16,7 @@ from visrun.data.opening import header
 from visrun.data.records import Dataset
 from visrun.data.verdicts import Verdict
 from visrun.figures.drawing import overlay, palette
+from visrun.figures.shapes import colors_of
 from visrun.survey.pictures import defects, traced
 from visrun.text import some
 
@@ -35,7 +36,7 @@ def drawn(record: Record, dataset: Dataset) -> tuple[Image.Image, str]:
         mask = mask_of(record.target, dataset.mask_ids, (height, width))
         return overlay(image, mask, palette(len(dataset.classes)), ignored=IGNORE), areas_said(mask, dataset.classes)
     if isinstance(record.target, Objects):
-        colors = palette(len(dataset.classes) + 1)[1:]  # the first is quiet, for backgrounds
+        colors = colors_of(len(dataset.classes))
         traced(image, record.target, [colors[label] for label in record.target.labels], size=(height, width))
         return image, objects_said(record.target, dataset.classes)
     if isinstance(record.target, Verdict):
