@@ -1,9 +1,9 @@
 // The dataset's panel: where it lies, its layout, and what a look into it found.
 
 import { post } from "./api.js";
-import { find, h, number } from "./dom.js";
+import { button, find, h, number } from "./dom.js";
 import { add, settingOf, watch } from "./form.js";
-import { bars } from "./parts.js";
+import { bars, lineList } from "./parts.js";
 import { copy, form, reset } from "./store.js";
 
 const PAUSE = 700; // ms without a key before the dataset is looked at
@@ -27,7 +27,7 @@ export function build(catalog) {
     },
     true,
   );
-  const look = h("button", { type: "button", id: "look", onclick: () => survey(true) }, "Look at it");
+  const look = button("Look at it", () => survey(true), { id: "look" });
   find("data").append(root.row, layout.row, look);
   root.row.querySelector(".help").textContent = `Below ${catalog.roots.join(" or ")}. Empty: the built-in demo.`;
   watch((view) => {
@@ -59,11 +59,11 @@ async function survey(again) {
     }
     if (mine !== turn) return;
     wrong = told.state === "failed" ? told.lines : []; // a look that crashed says nothing of the dataset
-    place.replaceChildren(...(told.state === "done" ? found(told) : problems("bad", told.lines)));
+    place.replaceChildren(...(told.state === "done" ? found(told) : [lineList("bad", told.lines)]));
   } catch (error) {
     if (mine !== turn) return;
     wrong = error.lines ?? [];
-    place.replaceChildren(...problems("bad", wrong));
+    place.replaceChildren(lineList("bad", wrong));
   } finally {
     if (mine === turn) place.setAttribute("aria-busy", "false");
   }
@@ -76,18 +76,6 @@ function waiting({ done, total }) {
   const bar = h("progress", { max: total || 1, "aria-label": "Files looked at" });
   if (total) bar.value = done;
   return h("p", { className: "quiet" }, bar, total ? ` ${done} of ${total} files` : " Reading …");
-}
-
-function problems(kind, lines) {
-  return lines.length
-    ? [
-        h(
-          "ul",
-          { className: `lines ${kind}` },
-          lines.map((line) => h("li", {}, line)),
-        ),
-      ]
-    : [];
 }
 
 function found(told) {
@@ -121,8 +109,8 @@ function found(told) {
     head,
     splits,
     ...broken,
-    ...problems("bad", told.problems),
-    ...problems("warn", told.warnings),
+    lineList("bad", told.problems),
+    lineList("warn", told.warnings),
     histogram(told.histogram),
     pictures(told.thumbnails),
   ];

@@ -14,6 +14,11 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
+export const button = (title, onclick, more = {}) => h("button", { type: "button", onclick, ...more }, title);
+
+// A field for what is no prose, such as a number or a path.
+export const textField = (more) => h("input", { type: "text", spellcheck: false, autocomplete: "off", ...more });
+
 // A setting's key, which breaks behind its dots only.
 export function code(key) {
   const [first, ...others] = key.split(/(?<=\.)/);
@@ -78,23 +83,12 @@ export function when(text) {
 export function notice(text, { kind = "", action, label } = {}) {
   const place = find(action || kind === "bad" ? "notices" : "passing");
   const line = h("div", { className: `notice ${kind}` }, h("span", {}, text));
-  if (action)
-    line.append(
-      h(
-        "button",
-        {
-          type: "button",
-          onclick: () => {
-            line.remove();
-            action();
-          },
-        },
-        label,
-      ),
-    );
-  line.append(
-    h("button", { type: "button", className: "plain", "aria-label": "Dismiss", onclick: () => line.remove() }, "✕"),
-  );
+  const acted = () => {
+    line.remove();
+    action();
+  };
+  if (action) line.append(button(label, acted));
+  line.append(button("✕", () => line.remove(), { className: "plain", "aria-label": "Dismiss" }));
   place.prepend(line);
   while (place.children.length > 4) place.lastChild.remove();
 }

@@ -1,6 +1,6 @@
 // One field of the form: its control, key, help, source of its default, and what is wrong with it.
 
-import { code, h, say } from "./dom.js";
+import { button, code, h, say, textField } from "./dom.js";
 import { offered } from "./offers.js";
 import { reset, touch } from "./store.js";
 
@@ -15,15 +15,11 @@ export function field(facts, { sources, title, choices }) {
     facts.unit && !facts.help.toLowerCase().includes(facts.unit.toLowerCase()) ? ` In ${facts.unit}.` : "",
   );
   const origin = h("span", { className: "origin" });
-  const back = h("button", {
-    type: "button",
-    className: "plain back",
-    hidden: true,
-    onclick: () => {
-      reset(facts.key);
-      input.focus();
-    },
-  });
+  const undo = () => {
+    reset(facts.key);
+    input.focus();
+  };
+  const back = button("", undo, { className: "plain back", hidden: true });
   const message = h("div", { className: "message", id: `${id}-message` });
   input.setAttribute("aria-describedby", `${id}-message ${id}-help`);
   const output = facts.control === "slider" ? h("output", { htmlFor: id, className: "value" }) : null;
@@ -88,12 +84,9 @@ function control(facts, id, choices) {
     return slider;
   }
   const number = facts.control === "number";
-  const input = h("input", {
+  const input = textField({
     ...common,
-    type: "text",
     inputMode: number ? "decimal" : "text",
-    spellcheck: false,
-    autocomplete: "off",
     placeholder: facts.empty || (facts.control === "list" ? "30, 40" : ""),
     oninput: () => touch(facts.key, input.value),
   });

@@ -1,7 +1,7 @@
 // The form: every change asks the server what the page has to show, and the newest answer counts.
 
 import { post } from "./api.js";
-import { find, h, notice, pass, say } from "./dom.js";
+import { button, find, h, notice, pass, say } from "./dom.js";
 import { field, lines, options } from "./field.js";
 import { copy, forget, form, listen, pick, replace, reset } from "./store.js";
 
@@ -29,7 +29,7 @@ export function build(told) {
         "fieldset",
         {},
         h("legend", {}, part.title),
-        part.fields.map((facts) => added(facts).row),
+        part.fields.map((facts) => add(facts).row),
       ),
     );
   }
@@ -45,7 +45,7 @@ export function build(told) {
   listen(refresh);
 }
 
-function added(facts, how = {}) {
+export function add(facts, how = {}) {
   const made = field(facts, { sources: catalog.sources, ...how });
   fields.push(made);
   if (view) made.show(view);
@@ -54,7 +54,6 @@ function added(facts, how = {}) {
 
 // The fields of the dataset's panel are made there, and shown like the others.
 export const settingOf = (key) => catalog.more.flatMap((part) => part.fields).find((facts) => facts.key === key);
-export const add = added;
 
 function buildWhat() {
   task = h("select", { id: "task", onchange: () => pick({ task: task.value }) });
@@ -65,13 +64,7 @@ function buildWhat() {
     (name) => catalog.tasks.find((known) => known.name === name)?.label ?? name,
   );
   model = h("select", { id: "model", onchange: () => pick({ model: model.value }) });
-  const back = h("button", {
-    type: "button",
-    id: "model-back",
-    className: "plain back",
-    hidden: true,
-    onclick: () => reset("model"),
-  });
+  const back = button("", () => reset("model"), { id: "model-back", className: "plain back", hidden: true });
   find("what").append(
     h(
       "div",
@@ -109,7 +102,7 @@ function buildMore() {
   if (more || !find("more").open) return;
   const elsewhere = ["data", "data.root"];
   more = catalog.more.flatMap((part) => {
-    const made = part.fields.filter((facts) => !elsewhere.includes(facts.key)).map((facts) => added(facts));
+    const made = part.fields.filter((facts) => !elsewhere.includes(facts.key)).map((facts) => add(facts));
     if (!made.length) return [];
     find("more-body").append(
       h(

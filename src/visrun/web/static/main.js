@@ -3,7 +3,7 @@
 import { get, post, ticket } from "./api.js";
 import { Chart, recolour } from "./charts.js";
 import * as dataset from "./dataset.js";
-import { entitle, find, h, notice, pass, say } from "./dom.js";
+import { button, entitle, find, h, notice, pass, say } from "./dom.js";
 import * as form from "./form.js";
 import * as runs from "./runs.js";
 import * as space from "./space.js";
@@ -92,9 +92,7 @@ function showStart() {
       h(
         "p",
         {},
-        key
-          ? h("button", { type: "button", className: "plain", onclick: () => jump(key) }, errors[key].join(" "))
-          : errors[key].join(" "),
+        key ? button(errors[key].join(" "), () => jump(key), { className: "plain" }) : errors[key].join(" "),
       ),
     ),
     ...more.map((line) => h("p", {}, line)),

@@ -2,6 +2,13 @@
 
 import { code, h, isNew } from "./dom.js";
 
+export const heads = (titles) =>
+  h("thead", {}, h("tr", {}, titles.map((title) => h("th", { scope: "col" }, title)))); // prettier-ignore
+
+// Lines that are all of a kind, "bad" or "warn"; "" where there are none.
+export const lineList = (kind, lines) =>
+  lines.length ? h("ul", { className: `lines ${kind}` }, lines.map((line) => h("li", {}, line))) : ""; // prettier-ignore
+
 // The pictures drawn so far, each opened in full by a click.
 export function showPictures(place, id, pictures) {
   if (!isNew(place, pictures)) return;
@@ -16,9 +23,16 @@ export function showPictures(place, id, pictures) {
   );
 }
 
-// Why it ended, its exit code, and the last lines of its log.
-export function showFailure(place, reason, { exit_code: code, last_lines: lines }) {
-  const said = h("p", { className: "error" }, h("strong", {}, reason), code === null ? "" : ` (exit code ${code})`);
+// Why it ended; where it did so badly also its exit code and the last lines of its log. `early` goes before what is no
+// failure.
+export function showEnd(place, { ended_badly: badly, reason, exit_code: code, last_lines: lines }, early = "") {
+  if (!isNew(place, badly, reason, code, lines)) return;
+  if (!badly) {
+    place.replaceChildren(reason ? h("p", { className: "quiet" }, `${early}${reason}`) : "");
+    return;
+  }
+  const why = reason || "The run ended without a word.";
+  const said = h("p", { className: "error" }, h("strong", {}, why), code === null ? "" : ` (exit code ${code})`);
   const log = h("pre", { className: "log", tabIndex: 0, "aria-label": "The last lines of its log" }, lines.join("\n"));
   place.replaceChildren(said, lines.length ? log : "");
   log.scrollTop = log.scrollHeight; // the error stands at the end
@@ -46,15 +60,7 @@ export function showConfig(place, facts) {
       h(
         "table",
         {},
-        h(
-          "thead",
-          {},
-          h(
-            "tr",
-            {},
-            ["setting", "value", "from"].map((title) => h("th", { scope: "col" }, title)),
-          ),
-        ),
+        heads(["setting", "value", "from"]),
         h("tbody", {}, lines),
       ),
     ),

@@ -1,8 +1,9 @@
 // A run tried on images: what is asked, how far `visrun predict` is, and what it has drawn.
 
 import { get, post } from "./api.js";
-import { h, isNew, say } from "./dom.js";
+import { button, h, isNew, say, textField } from "./dom.js";
 import { offered } from "./offers.js";
+import { lineList } from "./parts.js";
 
 const PAUSE = 700; // ms between two looks while it predicts
 
@@ -12,10 +13,10 @@ export function tryPanel(place, id, { can_try: can, threshold: decides }) {
   place.hidden = !can;
   if (!can) return;
   const address = `/api/runs/${id}/predictions`;
-  const path = text("try-path", { placeholder: "/path/to/images", required: true });
-  const threshold = text("try-threshold", { inputMode: "decimal", placeholder: "the run's own" });
+  const path = textField({ id: "try-path", placeholder: "/path/to/images", required: true });
+  const threshold = textField({ id: "try-threshold", inputMode: "decimal", placeholder: "the run's own" });
   const go = h("button", { type: "submit" }, "Predict");
-  const stop = h("button", { type: "button", hidden: true, onclick: () => act(`${address}/stop`) }, "Stop");
+  const stop = button("Stop", () => act(`${address}/stop`), { hidden: true });
   const said = h("p", { className: "said" });
   const heard = h("span", { className: "unseen", role: "status" }); // not every image
   const command = h("pre", { className: "command", tabIndex: 0 });
@@ -40,10 +41,7 @@ export function tryPanel(place, id, { can_try: can, threshold: decides }) {
     timer = 0;
   look();
 
-  function wrong(lines) {
-    const items = lines.map((line) => h("li", {}, line));
-    problems.replaceChildren(items.length ? h("ul", { className: "lines bad" }, items) : "");
-  }
+  const wrong = (lines) => problems.replaceChildren(lineList("bad", lines));
 
   function submit(event) {
     event.preventDefault();
@@ -109,9 +107,6 @@ function swap(from, to) {
   from.hidden = true;
   if (had) to.focus();
 }
-
-const text = (id, more) =>
-  h("input", { type: "text", id, spellcheck: false, autocomplete: "off", ...more });
 
 // Where it stands, how many there are, and where they lie.
 function words({ state, count, shown, folder, exit_code: code }) {

@@ -1,6 +1,6 @@
 // One field that may vary: its tick, its range or its choices, and whether the user has edited these since they were filled.
 
-import { code, h } from "./dom.js";
+import { code, h, textField } from "./dom.js";
 
 // How a problem begins: "ranges.learning_rate.low=", "ranges.learning_rate: low=", "ranges.batch_size=", "dropout: ".
 const NAMES = /^(?:ranges\.)?([\w.]+?)(?:(?:\.|: )(low|high|step|choices))?[=:]/;
@@ -15,13 +15,7 @@ export function row(name, changed) {
     changed();
   };
   const text = (part) =>
-    h("input", {
-      type: "text",
-      inputMode: "decimal",
-      "aria-label": `${name} ${part}`,
-      oninput: touched,
-      spellcheck: false,
-    });
+    textField({ inputMode: "decimal", "aria-label": `${name} ${part}`, oninput: touched });
   const low = text("from"),
     high = text("to"),
     step = text("step"),

@@ -2,9 +2,9 @@
 
 import { get } from "./api.js";
 import { Curves } from "./curves.js";
-import { bytes, duration, entitle, find, h, isNew, notice, number, say, when } from "./dom.js";
+import { button, bytes, duration, entitle, find, h, isNew, notice, number, say, when } from "./dom.js";
 import { take } from "./form.js";
-import { showConfig, showFailure, showPictures } from "./parts.js";
+import { showConfig, showEnd, showPictures } from "./parts.js";
 import { tryPanel } from "./predict.js";
 import { ask, mlflow, state } from "./runs.js";
 import { forOneRun } from "./space.js";
@@ -129,7 +129,7 @@ function frame() {
 function show() {
   head();
   progress();
-  failure();
+  showEnd(parts.problem, facts, "Ended early: ");
   curves.show(rows, facts);
   showPictures(parts.pictures, shownId, facts.pictures);
   tryPanel(parts.tries, shownId, facts);
@@ -147,21 +147,14 @@ function title() {
   );
 }
 
-function button(title, action, { kind = "", hint = "" } = {}) {
-  const made = h(
-    "button",
-    {
-      type: "button",
-      className: kind,
-      title: hint,
-      onclick: async () => {
-        made.disabled = true;
-        await action();
-        made.disabled = false;
-      },
-    },
-    title,
-  );
+// A button that waits for what it has begun.
+function acting(title, action, { kind = "", hint = "" } = {}) {
+  const act = async () => {
+    made.disabled = true;
+    await action();
+    made.disabled = false;
+  };
+  const made = button(title, act, { className: kind, title: hint });
   return made;
 }
 
@@ -181,24 +174,24 @@ function head() {
       "div",
       { className: "buttons" },
       can_stop && kind === "run"
-        ? button("Stop and keep", () => ask(`/api/runs/${id}/stop`), {
+        ? acting("Stop and keep", () => ask(`/api/runs/${id}/stop`), {
             hint: "Finishes the step, saves, and ends as KILLED; it can be resumed",
           })
         : "",
       can_kill && kind === "run"
-        ? button("Stop now", () => ask(`/api/runs/${id}/kill`), {
+        ? acting("Stop now", () => ask(`/api/runs/${id}/kill`), {
             kind: "danger",
             hint: "Ends its processes at once; what came after the last checkpoint is lost",
           })
         : "",
       can_resume && kind === "run"
-        ? button("Resume", () => ask(`/api/runs/${id}/resume`, again), { hint: "Goes on where it was saved last" })
+        ? acting("Resume", () => ask(`/api/runs/${id}/resume`, again), { hint: "Goes on where it was saved last" })
         : "",
       can_edit
-        ? button(kind === "trial" ? "Use its values" : "Edit as new", edit, { hint: "Puts its values into the form" })
+        ? acting(kind === "trial" ? "Use its values" : "Edit as new", edit, { hint: "Puts its values into the form" })
         : "",
       tracked
-        ? button("MLflow", () => mlflow([id], parts.said), {
+        ? acting("MLflow", () => mlflow([id], parts.said), {
             hint: "Its page in MLflow, whose server is started if none runs",
           })
         : "",
@@ -291,13 +284,6 @@ function use(told) {
   tile("Memory", `${bytes(told.memory)} · ${told.cpu} % CPU`, true);
   for (const gpu of told.gpus)
     tile(`GPU ${gpu.index}`, `${gpu.load ?? "?"} %, ${gpu.used ?? "?"} of ${gpu.total ?? "?"} MiB`, true);
-}
-
-function failure() {
-  if (!isNew(parts.problem, facts.ended_badly, facts.reason, facts.exit_code, facts.last_lines)) return;
-  if (facts.ended_badly) showFailure(parts.problem, facts.reason || "The run ended without a word.", facts);
-  else
-    parts.problem.replaceChildren(facts.reason ? h("p", { className: "quiet" }, `Ended early: ${facts.reason}`) : "");
 }
 
 function log(lines) {

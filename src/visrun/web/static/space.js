@@ -1,10 +1,11 @@
 // What varies in a sweep: fields to tick with their ranges, filled from the ready spaces, and how many trials.
 
 import { post, ticket } from "./api.js";
-import { find, h, notice, say } from "./dom.js";
+import { find, h, notice, say, textField } from "./dom.js";
 import { refresh, showCommand, watch } from "./form.js";
+import { heads } from "./parts.js";
 import { row } from "./range.js";
-import { form, keyOf } from "./store.js";
+import { form, keep, kept } from "./store.js";
 
 const NAME = "space",
   NUMBERS = { trials: "hydra.sweeper.n_trials", slots: "hydra.sweeper.n_jobs" }; // field -> key
@@ -20,11 +21,7 @@ export const active = () => document.querySelector("input[name=mode]:checked").v
 // `ticked`: names, null before anything was drawn; `edited`: the ranges that are the user's own, by name.
 function restored() {
   const fresh = { ready: "default", ticked: null, edited: {}, trials: null, pruner: "auto", slots: null };
-  try {
-    return { ...fresh, ...JSON.parse(sessionStorage.getItem(keyOf(NAME))) };
-  } catch {
-    return fresh;
-  }
+  return { ...fresh, ...kept(NAME) };
 }
 
 // What the user made of the rows that are drawn.
@@ -34,13 +31,9 @@ function remember() {
   chosen.edited = Object.fromEntries(rows.filter((one) => one.edited()).map((one) => [one.name, one.value()]));
 }
 
-function keep() {
+function save() {
   remember();
-  try {
-    sessionStorage.setItem(keyOf(NAME), JSON.stringify({ ...chosen, mode: active() ? "sweep" : "run" }));
-  } catch {
-    /* no storage */
-  }
+  keep(NAME, { ...chosen, mode: active() ? "sweep" : "run" });
 }
 
 // `heard` is called whenever what is wrong with the sweep is known anew.
@@ -60,7 +53,7 @@ export function build(heard) {
 
 function switched() {
   showMode();
-  keep();
+  save();
   mark();
   if (active()) {
     asked = "";
@@ -113,17 +106,15 @@ function draw() {
     Object.keys({ ...offer.ready, ...offer.unfit }).map((name) => h("option", { value: name }, name)),
   );
   ready.value = chosen.ready;
-  const trials = h("input", {
+  const trials = textField({
     id: "trials",
-    type: "text",
     inputMode: "numeric",
     value: chosen.trials ?? offer.usual,
     placeholder: `all, or ${offer.usual}`,
     oninput: changed,
   });
-  const slots = h("input", {
+  const slots = textField({
     id: "slots",
-    type: "text",
     inputMode: "numeric",
     value: chosen.slots ?? offer.slots,
     oninput: changed,
@@ -151,15 +142,7 @@ function draw() {
       h(
         "table",
         { className: "ranges" },
-        h(
-          "thead",
-          {},
-          h(
-            "tr",
-            {},
-            ["Field", "From", "To", "Scale"].map((title) => h("th", { scope: "col" }, title)),
-          ),
-        ),
+        heads(["Field", "From", "To", "Scale"]),
         h(
           "tbody",
           {},
@@ -214,7 +197,7 @@ export const varied = () => (active() ? Object.keys(ranges()) : []);
 
 function changed() {
   for (const name of ["trials", "slots", "pruner"]) chosen[name] = find(name).value;
-  keep();
+  save();
   clearTimeout(timer);
   timer = setTimeout(plan, 200);
 }

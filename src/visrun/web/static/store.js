@@ -7,42 +7,40 @@ let folder = "";
 export const form = { task: "", model: null, touched: {} };
 
 // The name of what is kept in this browser: servers of several folders may have one address after another.
-export const keyOf = (name) => `visrun.${name}:${folder}`;
+const keyOf = (name) => `visrun.${name}:${folder}`;
+
+// What is kept by a name; null where nothing is, or there is no storage.
+export function kept(name, storage = sessionStorage) {
+  try {
+    return JSON.parse(storage.getItem(keyOf(name)));
+  } catch {
+    return null;
+  }
+}
+
+export function keep(name, value, storage = sessionStorage) {
+  try {
+    storage.setItem(keyOf(name), JSON.stringify(value));
+  } catch {
+    /* no storage */
+  }
+}
 
 export function restore({ task, cwd }) {
   folder = cwd;
-  Object.assign(form, { task, model: null, touched: {} }, saved() ?? {});
+  const isForm = (one) => typeof one?.task === "string" && one.touched && typeof one.touched === "object";
+  const saved = [sessionStorage, localStorage].map((storage) => kept(NAME, storage)).find(isForm);
+  Object.assign(form, { task, model: null, touched: {} }, saved);
 }
 
-function saved() {
-  for (const storage of [sessionStorage, localStorage]) {
-    try {
-      const kept = JSON.parse(storage.getItem(keyOf(NAME)));
-      if (kept && typeof kept.task === "string" && kept.touched && typeof kept.touched === "object") return kept;
-    } catch {
-      /* nothing kept, or no storage */
-    }
-  }
-  return null;
-}
-
-function keep() {
-  const text = JSON.stringify(form);
-  for (const storage of [sessionStorage, localStorage]) {
-    try {
-      storage.setItem(keyOf(NAME), text);
-    } catch {
-      /* no storage */
-    }
-  }
-}
+const save = () => [sessionStorage, localStorage].forEach((storage) => keep(NAME, form, storage));
 
 export const copy = () => JSON.parse(JSON.stringify(form));
 export const listen = (listener) => listeners.push(listener);
 
 // `told`: what changed with it is worth a message; `before`: what an undo goes back to.
 function changed(told, before) {
-  keep();
+  save();
   for (const listener of listeners) listener({ told, before });
 }
 
@@ -67,7 +65,7 @@ export function forget(keys) {
     if (key === "model") form.model = null;
     else delete form.touched[key];
   }
-  keep();
+  save();
 }
 
 export function pick(part) {

@@ -1,8 +1,8 @@
 // One sweep: its trials as they come in, the best of them, and what matters.
 
 import { get } from "./api.js";
-import { entitle, find, h, isNew, number, say, when } from "./dom.js";
-import { bars, showFailure, showPictures } from "./parts.js";
+import { button, entitle, find, h, isNew, number, say, when } from "./dom.js";
+import { bars, heads, showEnd, showPictures } from "./parts.js";
 import { ask, mlflow, state } from "./runs.js";
 import { showTrials } from "./trials.js";
 
@@ -83,7 +83,7 @@ function show() {
   say(parts.progress.lastChild, told);
   const sign = facts.living ? "" : facts.ended_badly ? "✗" : ended === wanted ? "✓" : facts.state;
   entitle(sign, `${ended}${wanted ? ` of ${wanted}` : ""}`, best.length === 1 ? number(best[0].value, 3) : "", "sweep");
-  failure();
+  showEnd(parts.problem, facts);
   if (isNew(parts.matters, facts.importance, facts.repeat)) parts.matters.replaceChildren(importance(), spread());
   showTrials(parts.trials, facts);
   showPictures(parts.pictures, shownId, facts.pictures);
@@ -97,30 +97,20 @@ function show() {
 function head() {
   if (!isNew(parts.head, facts.state, facts.can_stop, facts.can_kill, facts.can_resume, facts.tracked)) return;
   const id = shownId;
-  const button = (title, path, kind, hint) =>
-    h(
-      "button",
-      { type: "button", className: kind, title: hint, onclick: () => ask(`/api/runs/${id}/${path}`, look) },
-      title,
-    );
+  const asking = (title, path, className, hint) =>
+    button(title, () => ask(`/api/runs/${id}/${path}`, look), { className, title: hint });
   parts.head.replaceChildren(
     h("div", { className: "run-title" }, h("h2", {}, `${facts.repeat ? "Repeat" : "Sweep"} · ${facts.task}`), state(facts.state)),
     h("p", { className: "quiet" }, [facts.name, facts.dataset, when(facts.created)].filter(Boolean).join(" · ")),
     h(
       "div",
       { className: "buttons" },
-      facts.can_stop ? button("Stop and keep", "stop", "", "Its trials save and end; it can go on later") : "",
-      facts.can_kill ? button("Stop now", "kill", "danger", "Ends all its processes at once") : "",
-      facts.can_resume ? button("Go on", "resume", "", "Runs what is left of it") : "",
-      facts.tracked ? h("button", { type: "button", onclick: () => mlflow([id], parts.said) }, "MLflow") : "",
+      facts.can_stop ? asking("Stop and keep", "stop", "", "Its trials save and end; it can go on later") : "",
+      facts.can_kill ? asking("Stop now", "kill", "danger", "Ends all its processes at once") : "",
+      facts.can_resume ? asking("Go on", "resume", "", "Runs what is left of it") : "",
+      facts.tracked ? button("MLflow", () => mlflow([id], parts.said)) : "",
     ),
   );
-}
-
-function failure() {
-  if (!isNew(parts.problem, facts.ended_badly, facts.reason, facts.exit_code, facts.last_lines)) return;
-  if (facts.ended_badly) showFailure(parts.problem, facts.reason, facts);
-  else parts.problem.replaceChildren(facts.reason ? h("p", { className: "quiet" }, facts.reason) : "");
 }
 
 function importance() {
@@ -142,7 +132,6 @@ function spread() {
     return h("tr", {}, h("th", { scope: "row" }, h("code", {}, name)), cells);
   });
   const titles = ["Metric", "Runs", "Mean", "Deviation", "95 % interval of the mean"];
-  const head = h("thead", {}, h("tr", {}, titles.map((title) => h("th", { scope: "col" }, title)))); // prettier-ignore
-  const table = h("table", { className: "trials" }, head, h("tbody", {}, rows));
+  const table = h("table", { className: "trials" }, heads(titles), h("tbody", {}, rows));
   return rows.length ? h("section", { className: "card scroll", "aria-label": "Over all runs" }, table) : "";
 }

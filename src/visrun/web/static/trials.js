@@ -1,6 +1,6 @@
 // A sweep's trials as a table that sorts by any column; a click opens a trial.
 
-import { h, isNew, number, svg } from "./dom.js";
+import { button, h, isNew, number, svg } from "./dom.js";
 import { edit } from "./run.js";
 import { state } from "./runs.js";
 
@@ -26,8 +26,8 @@ function heading(place, facts) {
       showTrials(place, facts);
     };
     const way = order.by === by ? (order.down ? "descending" : "ascending") : "none";
-    const button = h("button", { type: "button", className: "plain", "data-key": `by-${by}`, onclick: sort }, title);
-    return h("th", { scope: "col", "aria-sort": way }, button);
+    const sorts = button(title, sort, { className: "plain", "data-key": `by-${by}` });
+    return h("th", { scope: "col", "aria-sort": way }, sorts);
   };
   const plain = (title) => h("th", { scope: "col" }, title);
   const cells = [first.map(cell), plain("Curve"), params.map(cell), cell(["epochs", "Epochs"]), plain("")];
@@ -76,11 +76,12 @@ const link = ({ id, number: shown }) =>
   h("a", { href: `#/run/${id}`, "data-key": `open-${shown}`, title: "Open the trial" }, `${shown}`);
 
 function use({ id, number: shown }) {
-  const button = h("button", { type: "button", className: "plain", "data-key": `use-${shown}` }, "Use its values");
-  button.title = "Puts its values into the form";
-  button.setAttribute("aria-label", `Use the values of trial ${shown}`);
-  button.addEventListener("click", () => edit(id));
-  return button;
+  return button("Use its values", () => edit(id), {
+    className: "plain",
+    "data-key": `use-${shown}`,
+    title: "Puts its values into the form",
+    "aria-label": `Use the values of trial ${shown}`,
+  });
 }
 
 function spark(values) {
