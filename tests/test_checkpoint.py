@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -102,6 +103,19 @@ def test_a_file_that_could_not_be_replaced_is_still_whole(tmp_path, monkeypatch,
     path.write_bytes(former)
     with pytest.raises(UserError, match="damaged"):
         checkpoint.load(path)
+
+
+def test_a_checkpoint_that_a_run_replaces_while_it_is_read_is_whole(tmp_path, monkeypatch):
+    path, read = tmp_path / "best.pt", Path.read_bytes
+    checkpoint.save({"epoch": 1}, path)
+
+    def slow(self):
+        data = read(self)
+        checkpoint.save({"epoch": 2}, path)
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", slow)
+    assert checkpoint.load(path) == {"epoch": 1}
 
 
 def test_a_crash_between_the_file_and_its_digest_leaves_both_known(tmp_path, monkeypatch):

@@ -7,8 +7,10 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ import visrun
 from visrun import cli, launch
 from visrun.config.configs import conf_dir
 from visrun.errors import UserError
+from visrun.signals import EXIT_CODES
 
 # The command with a training that only says what it was asked for: what is tested here comes before and after it.
 COMMAND = """
@@ -619,6 +622,24 @@ def test_what_cfg_shows_is_what_explain_says(empty_folder: Path) -> None:
     assert isinstance(config, dict)
     assert {key: config[key] for key in told} == told
     assert config["data"]["root"] == str(empty_folder / "a b")
+
+
+@pytest.mark.parametrize(("number", "code"), EXIT_CODES.items())
+def test_a_verb_that_a_signal_ends_cleans_up(
+    number: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = []
+
+    def verb(_words: list[str]) -> int:
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(60)
+        finally:
+            left.append("the bar is taken away")
+        return 0
+
+    monkeypatch.setattr(cli, "load", lambda _main: verb)
+    assert (cli.main(["evaluate", "RUN"]), left) == (code, ["the bar is taken away"])
 
 
 def test_verbs_go_to_their_modules(monkeypatch: pytest.MonkeyPatch) -> None:

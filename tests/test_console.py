@@ -1,13 +1,16 @@
+import errno
 import logging
 import os
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 
 from visrun.console import Screen, epoch_line, logged
 from visrun.errors import VisrunError
 
+TERMINAL = {**os.environ, "TERM": "xterm"}
 ROW = {"loss": 0.5, "val_loss": 0.25, "accuracy": 0.9, "learning_rate": 1e-3}
 
 
@@ -134,3 +137,39 @@ def test_on_a_terminal_the_bar_moves_and_goes_away():
     assert done.returncode == 0
     assert "epoch 1/2" in seen and "4/4" in seen
     assert seen.rstrip().endswith("done")
+
+
+GONE = """
+import sys
+from pathlib import Path
+from visrun.console import Screen
+
+screen = Screen()
+screen.progress("epoch 1", 1, 2)
+print("begun", file=sys.__stderr__, flush=True)  # sys.stderr is where the bar is
+sys.stdin.readline()
+screen.progress("epoch 1", 2, 2)
+screen.end_progress()
+screen.say("said to nobody")
+print("nor this", flush=True)
+print("done", file=sys.__stderr__)
+"""
+
+
+def test_a_run_outlives_a_terminal_that_is_closed_without_a_word():
+    """As a disowned job's is; what does not go there is still written."""
+    ours, theirs = os.openpty()
+    command, pipe = [sys.executable, "-c", GONE], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=theirs, stderr=pipe, text=True, env=TERMINAL) as process:
+        os.close(theirs)
+        assert process.stderr.readline() == "begun\n"
+        os.close(ours)
+        _, told = process.communicate("\n", timeout=60)
+    assert (process.returncode, told) == (0, "done\n")
+
+
+def test_a_disk_that_is_full_is_still_told():
+    screen = Screen()
+    screen.console.file = Mock(write=Mock(side_effect=OSError(errno.ENOSPC, "No space left")))
+    with pytest.raises(OSError, match="No space left"):
+        screen.say("lost")

@@ -94,13 +94,14 @@ def load(path: Path, *, instead: str = "use another checkpoint") -> dict[str, An
     Raises:
         UserError: The file is missing, truncated, no checkpoint, or differs from its digest.
     """
+    digest = _digest_file(path)
+    before = _digests(digest) or []  # of a run that is still training, which may save while this is read
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot read the checkpoint ({error.strerror}); {instead}") from None
-    digest = _digest_file(path)
     known = _digests(digest)
-    if known is not None and hashlib.sha256(data).hexdigest() not in known:
+    if known is not None and hashlib.sha256(data).hexdigest() not in [*before, *known]:
         raise UserError(f"{path}: the file is damaged (its SHA-256 differs from {digest.name}); {instead}")
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)

@@ -21,7 +21,7 @@ from pathlib import Path
 from visrun.arguments import VERBS, words_after
 from visrun.build import load
 from visrun.errors import ERROR, PATH_FAULTS, ConfigError, DataError, UserError, VisrunError, exit_code, refuse_windows
-from visrun.signals import silence
+from visrun.signals import silence, stop_on_signals
 from visrun.synonyms import is_command, ours
 
 HELP = ("help", "-h", "--help")
@@ -116,7 +116,8 @@ def _run(name: str, words: Sequence[str]) -> int:
         from visrun.config import plugins
 
         words = plugins.take(words_after(name, words), cwd=Path.cwd())
-    return load(verb.main)(words)
+    with stop_on_signals():  # whichever way it is ended, a bar goes and gives the cursor back
+        return load(verb.main)(words)
 
 
 if __name__ == "__main__":

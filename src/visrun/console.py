@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +19,7 @@ from rich.markup import escape
 
 from visrun.errors import VisrunError
 from visrun.numbers import number
-from visrun.signals import Interrupted
+from visrun.signals import Interrupted, silence
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -84,6 +87,17 @@ class _Console(Console):
         raise Interrupted(1)
 
 
+@contextmanager
+def _outliving_a_terminal() -> Iterator[None]:
+    """Go on where the terminal is gone and nobody was told: a disowned job gets no SIGHUP. The log has every line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        silence([fd for fd in (1, 2) if stat.S_ISCHR(os.fstat(fd).st_mode)])
+
+
 class Screen:
     """Prints a run's story. On a terminal the epoch's bar stands below the lines; elsewhere there are lines only."""
 
@@ -95,16 +109,19 @@ class Screen:
         self.row: TaskID | None = None
         self.drawn = 0.0
 
+    @_outliving_a_terminal()
     def say(self, text: str, *, style: str = "") -> None:
         """Print ``text`` as it is, and write it to the log."""
         log(logging.INFO, text)
         self.console.print(escape(text), style=style or None)
 
+    @_outliving_a_terminal()
     def warn(self, text: str) -> None:
         """Print a warning, and write it to the log as one."""
         log(logging.WARNING, text)
         self.console.print(escape(f"warning: {text}"), style="yellow")
 
+    @_outliving_a_terminal()
     def progress(self, title: str, done: int, total: int) -> None:
         """Move the bar of ``title``; drawn at most ten times a second.
 
@@ -127,6 +144,7 @@ class Screen:
         described = escape(title)
         self.bar.update(self.row, description=described, completed=done, total=total or None, count=count, refresh=True)
 
+    @_outliving_a_terminal()
     def end_progress(self) -> None:
         """Take the bar away."""
         if self.bar is not None:
