@@ -21,7 +21,6 @@ from pathlib import Path
 from visrun.arguments import VERBS, words_after
 from visrun.build import load
 from visrun.errors import ERROR, PATH_FAULTS, ConfigError, DataError, UserError, VisrunError, exit_code, refuse_windows
-from visrun.signals import silence, stop_on_signals
 from visrun.synonyms import is_command, ours
 
 HELP = ("help", "-h", "--help")
@@ -45,11 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stopped:
         return exit_code(stopped)
     except BrokenPipeError:  # the reader of our output is gone, as in `visrun explain | head`
-        silence([sys.stdout.fileno()])
+        _say_no_more()
         return 1
     except OSError as error:  # whichever look at a typed path meets it first
         if error.errno == errno.ENOSPC and not error.filename:
-            silence([sys.stdout.fileno()])
+            _say_no_more()
             return _told(VisrunError("no space left on the disk; make room and try again"))
         line = _about_path(error)
         if line is None:
@@ -80,6 +79,13 @@ def _sleep_soon() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+
+
+def _say_no_more() -> None:
+    """Let what is still to be printed go nowhere, lest Python fails at it once more as it ends."""
+    from visrun.signals import silence
+
+    silence([sys.stdout.fileno()])
 
 
 def _about_path(error: OSError) -> str | None:
@@ -116,6 +122,8 @@ def _run(name: str, words: Sequence[str]) -> int:
         from visrun.config import plugins
 
         words = plugins.take(words_after(name, words), cwd=Path.cwd())
+    from visrun.signals import stop_on_signals  # some of which Windows lacks: it is refused before
+
     with stop_on_signals():  # whichever way it is ended, a bar goes and gives the cursor back
         return load(verb.main)(words)
 
