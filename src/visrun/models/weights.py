@@ -75,34 +75,30 @@ class Built(NamedTuple):
         return {"mean": self.mean, "std": self.std, "origin": self.origin, "classes": self.classes}
 
 
-class Published(NamedTuple):
-    """The published weights to use (a member of torchvision's ``WeightsEnum``), or None, and a line that says why."""
-
-    weights: Any | None
-    origin: str
-
-
-def choose(candidates: Sequence[Any], pretrained: Pretrained, *, name: str) -> Published:
+def choose(candidates: Sequence[Any], pretrained: Pretrained, *, name: str) -> tuple[Any | None, str]:
     """The first of ``candidates`` (best first) that is cached or can be downloaded.
+
+    Returns:
+        The published weights to use (a member of torchvision's ``WeightsEnum``), or None; and a line that says why.
 
     Raises:
         ConfigError: With ``pretrained=True`` when none can be had.
     """
     if pretrained is False:
-        return Published(None, "random: model.pretrained=false")
+        return None, "random: model.pretrained=false"
     reason = f"none are published for {name}"
     reachable = True
     for weights in candidates:
         if not (reachable or cached(weights.url).is_file()):
             continue
         try:
-            return Published(weights, f"pretrained {weights!r} ({fetch(weights.url)})")
+            return weights, f"pretrained {weights!r} ({fetch(weights.url)})"
         except (OSError, RuntimeError, HTTPException) as error:
             reachable = False
             reason = f"not in {cached(weights.url).parent} and no download: {getattr(error, 'reason', error)}"
     if pretrained is True:
         raise ConfigError(f"model.pretrained=true: no weights ({reason}); use auto or false, or model.weights=FILE")
-    return Published(None, f"{MISSED} ({reason})" if candidates else f"random: {reason}")
+    return None, f"{MISSED} ({reason})" if candidates else f"random: {reason}"
 
 
 def cached(url: str) -> Path:
@@ -110,28 +106,28 @@ def cached(url: str) -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
 
 
-def fetch(url: str, *, timeout: float = TIMEOUT) -> Literal["cached", "downloaded"]:
+def fetch(url: str) -> Literal["cached", "downloaded"]:
     """See that the file behind ``url`` is in torch.hub's folder.
 
     Raises:
-        OSError: No network, an error of the server or of the disk; a server that is silent for ``timeout`` seconds.
+        OSError: No network, an error of the server or of the disk; a server that is silent for TIMEOUT seconds.
         RuntimeError: The file does not have the hash that its name promises.
     """
     path = cached(url)
     if path.is_file():
         return "cached"
-    reach(url, timeout)
+    reach(url)
     logger.info("downloading %s to %s", url, path)
     path.parent.mkdir(parents=True, exist_ok=True)
     promised = torch.hub.HASH_REGEX.search(path.name)
-    with _socket_timeout(timeout):
+    with _socket_timeout(TIMEOUT):
         torch.hub.download_url_to_file(
             url, str(path), promised.group(1) if promised else None, progress=sys.stderr.isatty()
         )
     return "downloaded"
 
 
-def reach(url: str, timeout: float = TIMEOUT) -> None:
+def reach(url: str) -> None:
     """Ask for the header of ``url``; in a thread, because looking up a host name knows no timeout.
 
     Raises:
@@ -141,7 +137,7 @@ def reach(url: str, timeout: float = TIMEOUT) -> None:
 
     def ask() -> None:
         try:
-            with urlopen(Request(url, method="HEAD"), timeout=timeout):
+            with urlopen(Request(url, method="HEAD"), timeout=TIMEOUT):
                 outcome.append(None)
         except Exception as error:  # handed over to the waiting thread
             if isinstance(error, HTTPError):
@@ -150,9 +146,9 @@ def reach(url: str, timeout: float = TIMEOUT) -> None:
 
     thread = Thread(target=ask, daemon=True)
     thread.start()
-    thread.join(timeout)
+    thread.join(TIMEOUT)
     if not outcome:
-        raise TimeoutError(f"no answer from {urlparse(url).netloc} within {timeout:g} s")
+        raise TimeoutError(f"no answer from {urlparse(url).netloc} within {TIMEOUT:g} s")
     if outcome[0] is not None:
         raise outcome[0]
 
