@@ -20,7 +20,7 @@ from visrun.data.records import Dataset
 from visrun.data.verdicts import CLASSES
 from visrun.detection.results import true_masks, whole
 from visrun.detection.results import truth as objects_of
-from visrun.figures.drawing import BAD, GOOD, MOST_LINES, Line, caption, legend, overlay, palette, scaled
+from visrun.figures.drawing import BAD, GOOD, MOST_LINES, Line, caption, classes_over, scaled
 from visrun.figures.shapes import beside_truth
 from visrun.figures.sheet import LARGEST, SAMPLES, sheet
 from visrun.gallery import denormalise
@@ -51,9 +51,7 @@ def _values(image: Image.Image, target: Tensor, dataset: Dataset) -> Image.Image
 
 
 def _mask(image: Image.Image, target: Tensor, dataset: Dataset) -> Image.Image:
-    mask, colors = target.cpu().numpy(), palette(len(dataset.classes))
-    tinted = overlay(scaled(image, most=LARGEST), mask, colors, ignored=IGNORE)
-    return legend(tinted, [(dataset.classes[k], colors[k]) for k in target.unique().tolist() if k < len(colors)])
+    return classes_over(scaled(image, most=LARGEST), target.cpu().numpy(), dataset.classes, ignored=IGNORE)
 
 
 def _verdict(image: Image.Image, target: Tensor, _: Dataset) -> Image.Image:

@@ -135,6 +135,13 @@ def overlay(image: Image.Image, mask: np.ndarray, colors: Sequence[Color], *, ig
     return Image.fromarray((pixels * (1 - OPACITY * share) + OPACITY * tint).round().astype(np.uint8))
 
 
+def classes_over(image: Image.Image, mask: np.ndarray, names: Sequence[str], *, ignored: int) -> Image.Image:
+    """``image`` tinted by the classes of ``mask``, as `overlay` has it, above the names of those that are in it."""
+    colors = palette(len(names))
+    shown = [k for k in np.unique(mask).tolist() if k < len(names)]
+    return legend(overlay(image, mask, colors, ignored=ignored), [(names[k], colors[k]) for k in shown])
+
+
 def side_by_side(panels: Mapping[str, Image.Image]) -> Image.Image:
     """Panels of one size in a row, each under its name."""
     images = {name: scaled(image, most=PANEL) for name, image in panels.items()}

@@ -19,7 +19,7 @@ from visrun.data.objects import Objects
 from visrun.data.outlines import Outline, Rle, drawn
 from visrun.data.records import Dataset
 from visrun.data.verdicts import DEFECT, Verdict
-from visrun.figures.drawing import BAD, GOOD, MOST_LINES, PLAIN, Color, Line, caption, legend, overlay, palette, scaled
+from visrun.figures.drawing import BAD, GOOD, MOST_LINES, PLAIN, Color, Line, caption, classes_over, legend, scaled
 from visrun.figures.shapes import colors_of, eroded
 from visrun.figures.sheet import LARGEST, SAMPLES
 
@@ -76,10 +76,7 @@ def _valued(image: Image.Image, record: Record, dataset: Dataset) -> Image.Image
 
 def _masked(image: Image.Image, record: Record, dataset: Dataset) -> Image.Image:
     mask = mask_of(record.target, dataset.mask_ids, (image.height, image.width))
-    colors = palette(len(dataset.classes))
-    found = [label for label in np.unique(mask).tolist() if label < len(colors)]
-    tinted = overlay(scaled(image, most=LARGEST), mask, colors, ignored=IGNORE)
-    return legend(tinted, [(dataset.classes[label], colors[label]) for label in found])
+    return classes_over(scaled(image, most=LARGEST), mask, dataset.classes, ignored=IGNORE)
 
 
 def _judged(image: Image.Image, record: Record, dataset: Dataset) -> Image.Image:  # noqa: ARG001
