@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from visrun.detection.decode import coarse_boxes, refined
 from visrun.models.dense_parts import GROUP, Level, Prototypes, Pyramid, SecondLook, Shape, tower
-from visrun.models.small import Block, initialise
+from visrun.models.small import Block, convolution, initialise
 from visrun.models.trunks import Trunk, trunk
 from visrun.models.weights import Built, Pretrained
 
@@ -147,11 +147,8 @@ def small_detector(*, num_outputs: int, target: str = "boxes") -> Built:
         target: boxes, rotated_boxes or instances.
     """
     first, *widths = SMALL_WIDTHS
-    stem = nn.Sequential(
-        nn.Conv2d(3, first, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(first), nn.ReLU(inplace=True)
-    )
     blocks = [Block(a, b, stride=2) for a, b in zip(SMALL_WIDTHS, widths, strict=False)]
-    body = Trunk(nn.Sequential(stem, *blocks), strides=_strides(target))
+    body = Trunk(nn.Sequential(convolution(3, first, stride=2), *blocks), strides=_strides(target))
     initialise(body)
     module = DenseDetector(body, num_outputs=num_outputs, target=target, width=SMALL_WIDTH, beyond=0)
     return Built(module, origin="random: no weights are published for small_detector", head=_heads(module))

@@ -48,9 +48,7 @@ class SmallResNet(nn.Module):
     def __init__(self, *, num_outputs: int, dropout: float) -> None:
         super().__init__()
         first, second, third = WIDTHS
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, first, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(first), nn.ReLU(inplace=True)
-        )
+        self.stem = convolution(3, first, stride=2)
         self.body = nn.Sequential(
             Block(first, first, stride=1), Block(first, second, stride=2), Block(second, third, stride=2)
         )
@@ -79,10 +77,10 @@ class SmallUNet(nn.Module):
     def __init__(self, *, num_outputs: int, dropout: float) -> None:
         super().__init__()
         widths = (STROKES, *WIDTHS)
-        self.stem = _convolution(3, STROKES)
+        self.stem = convolution(3, STROKES)
         self.down = nn.ModuleList(Block(a, b, stride=2) for a, b in pairwise(widths))
         self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in reversed(list(pairwise(widths))))
-        self.smooth = nn.ModuleList(_convolution(width, width) for width in reversed(widths[:-1]))
+        self.smooth = nn.ModuleList(convolution(width, width) for width in reversed(widths[:-1]))
         self.drop = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(STROKES, num_outputs, 1)
         initialise(self)
@@ -112,9 +110,10 @@ def small_unet(*, num_outputs: int, dropout: float, target: str = "mask") -> Sma
     return module
 
 
-def _convolution(in_channels: int, channels: int) -> nn.Sequential:
-    convolution = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+def convolution(in_channels: int, channels: int, *, stride: int = 1) -> nn.Sequential:
+    """3x3, with BatchNorm and ReLU: (B, in_channels, H, W) -> (B, channels, ceil(H / stride), ceil(W / stride))."""
+    layer = nn.Conv2d(in_channels, channels, 3, stride=stride, padding=1, bias=False)
+    return nn.Sequential(layer, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
 
 
 def initialise(network: nn.Module) -> None:
