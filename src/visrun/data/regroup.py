@@ -87,16 +87,15 @@ def _top(records: Sequence[Record], home: Path) -> Path:
     return Path(os.path.commonpath([record.image.parent for record in records])) if records else home
 
 
-def _split_of(folder: str, label: str) -> str | None:
+def _split_of(folder: str, label: str, *, says: Callable[[str], str | None] = files.split_of) -> str | None:
     """The split that the innermost of some folders is named for, which is not the image's class."""
     names = (name for name in reversed(folder.split("/")) if composed(name) != label)
-    return next((split for name in names if (split := files.split_of(name))), None)
+    return next((split for name in names if (split := says(name))), None)
 
 
 def _spoken_of(folder: str, label: str) -> str | None:
     """The same, else the split that the innermost of the folders speaks of, as train_images or test_zip."""
-    names = (name for name in reversed(folder.split("/")) if composed(name) != label)
-    return _split_of(folder, label) or next((split for name in names if (split := spoken(name))), None)
+    return _split_of(folder, label) or _split_of(folder, label, says=spoken)
 
 
 def _by_list(records: Sequence[Record], home: Path) -> tuple[Parts, list[str]]:
