@@ -82,7 +82,7 @@ def examine(
     tables: Stamps = ()
     if masks:
         with contextlib.suppress(DataError):  # reading a mask by it says what is wrong
-            tables = tuple(map(_stamp, labelmap.of(record.target for record in records)))
+            tables = tuple(map(opening.stamp, labelmap.of(record.target for record in records)))
     look = partial(_look, root=root, masks=masks, pixels=pixels, tables=tables)
     return mapped(look, records, path=lambda record: record.image, progress=progress)
 
@@ -93,22 +93,13 @@ def _look(record: Record, root: Path, masks: bool, pixels: bool, tables: Stamps)
     shown = target.masks if isinstance(target, Verdict) else (target,) if masks else ()
     paths = (record.image, *shown)
     try:
-        found = _found(paths, tuple(_stamp(path) for path in paths), marks, tables)
-        return replace(found, thumbnail=_thumbnail(paths[0], _stamp(paths[0]))) if pixels else found
+        found = _found(paths, tuple(opening.stamp(path) for path in paths), marks, tables)
+        return replace(found, thumbnail=_thumbnail(paths[0], opening.stamp(paths[0]))) if pixels else found
     except DataError as error:
         text = str(error)
         for path in paths:
             text = text.replace(str(path), files.shown(path, root))
         return Finding(fault=text)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """What changes when a file does: bytes and time of modification; (0, 0) for one that is missing."""
-    try:
-        status = path.stat()
-    except (OSError, ValueError):  # no such file, or a name that no file can have
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -262,11 +253,11 @@ def _across(same: Sequence[Placed]) -> list[tuple[str, str, Path, Path]]:
 
 
 def _start(path: Path) -> bytes:
-    return _hashed(path, _stamp(path), 65536)
+    return _hashed(path, opening.stamp(path), 65536)
 
 
 def _digest(path: Path) -> bytes:
-    return _hashed(path, _stamp(path), None)
+    return _hashed(path, opening.stamp(path), None)
 
 
 @lru_cache(maxsize=REMEMBERED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -77,8 +76,6 @@ def key(source: Source) -> str:
     masks += [path for mask in source.masks or () if isinstance(mask, Verdict) for path in mask.masks]
     digest.update("".join(repr(mask) for mask in source.masks or () if isinstance(mask, Objects | Verdict)).encode())
     for path in (*source.paths, *masks, *labelmap.of(masks)):
-        length, changed = 0, 0
-        with contextlib.suppress(OSError):  # decoding it will say what is wrong
-            length, changed = (stat := path.stat()).st_size, stat.st_mtime_ns
+        length, changed = opening.stamp(path)  # of one that is missing decoding will say it
         digest.update(f"{path.absolute()}\0{length}\0{changed}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()

@@ -78,6 +78,15 @@ def _upright(path: Path, image: Image.Image) -> tuple[int, int]:
     return (height, width) if orientation(image) >= 5 else (width, height)
 
 
+def stamp(path: Path) -> tuple[int, int]:
+    """What changes when a file does: bytes and time of modification; (0, 0) for one that is missing."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):  # no such file, or a name that no file can have
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
     """The file open in Pillow, its size checked.
