@@ -77,11 +77,10 @@ class ClassificationMetric:
         if rows is None:
             return {}
         probabilities, target = rows[0], rows[1].long()
-        answers = self._multilabel if self.multilabel else self._multiclass
         each = self._each(probabilities, target)
         means = {key: column.nanmean() for key, column in each.items()}
-        single = self._named(each)
-        return _defined({**answers(probabilities, target), **means, **self._ranked(probabilities, target), **single})
+        answers, ranked = self._answers(probabilities, target), self._ranked(probabilities, target)
+        return _defined({**answers, **means, **ranked, **self._named(each)})
 
     def confusion(self) -> Tensor:
         """Counts (K, K) int64 on the CPU: rows are the truth, columns the predictions. Not for several labels."""
@@ -110,25 +109,20 @@ class ClassificationMetric:
         named = {key: zip(self.classes, column.tolist(), strict=True) for key, column in each.items()}
         return {f"{key}/{name}": value for key, pairs in named.items() for name, value in pairs}
 
-    def _multiclass(self, probabilities: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def _answers(self, probabilities: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """``accuracy``, of many classes ``top5``, and ``ece``."""
         from torchmetrics.functional import classification as tm
 
-        k, predicted = len(self.classes), probabilities.argmax(1)
-        values = {"accuracy": tm.multiclass_accuracy(predicted, target, k, average="micro", validate_args=False)}
+        if self.multilabel:
+            right = (probabilities >= PREDICTED) == (target > 0)
+            flat = probabilities.flatten(), target.flatten()
+            ece = tm.binary_calibration_error(*flat, CALIBRATION_BINS, validate_args=False)
+            return {"accuracy": right.float().mean(), "ece": ece}
+        k, values = len(self.classes), {"accuracy": (probabilities.argmax(1) == target).float().mean()}
         if k > TOP:
             values["top5"] = (probabilities.topk(TOP).indices == target.unsqueeze(1)).any(1).float().mean()
         ece = tm.multiclass_calibration_error(probabilities, target, k, CALIBRATION_BINS, validate_args=False)
         return {**values, "ece": ece}
-
-    def _multilabel(self, probabilities: Tensor, target: Tensor) -> dict[str, Tensor]:
-        from torchmetrics.functional import classification as tm
-
-        k, flat = len(self.classes), (probabilities.flatten(), target.flatten())
-        predicted = (probabilities >= PREDICTED).long()
-        return {
-            "accuracy": tm.multilabel_accuracy(predicted, target, k, average="micro", validate_args=False),
-            "ece": tm.binary_calibration_error(*flat, CALIBRATION_BINS, validate_args=False),
-        }
 
     def _each(self, probabilities: Tensor, target: Tensor) -> dict[str, Tensor]:
         """F1, precision and recall of every class, (K,) on the CPU; NaN of one that is neither shown nor predicted."""
