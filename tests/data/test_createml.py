@@ -70,6 +70,14 @@ def test_several_jsons_of_a_folder_are_read_together(tmp_path: Path) -> None:
     assert [str(problem) for problem in listing.problems] == ["labels/c.json: image 1: a.jpg stands twice"]
 
 
+def test_an_image_that_stands_twice_in_one_json_is_said(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    write(tmp_path / "all.json", entry("a.jpg", annotation()), entry("a.jpg"))
+    listing = createml.read(tmp_path)
+    assert [len(row.target) for row in listing.splits["all"]] == [1]
+    assert [str(problem) for problem in listing.problems] == ["all.json: image 2: a.jpg stands twice"]
+
+
 def test_images_of_a_split_that_no_json_lists(tmp_path: Path) -> None:
     for split in ("train", "test"):
         picture(tmp_path / split / "a.jpg")

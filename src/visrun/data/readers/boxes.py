@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from visrun.data import files
 from visrun.data.folder_names import LABELS_OF_SETS
-from visrun.data.listing import Listing, Problem, Record
-from visrun.data.marks import Marks
+from visrun.data.listing import Listing, Problem
 from visrun.data.readers import common, table, table_text
 from visrun.data.readers.box_columns import Columns, Row, columns_of
-from visrun.data.readers.finder import bare_splits, placed
+from visrun.data.readers.boxed import Picture, Pictures, class_names, listed
+from visrun.data.readers.finder import bare_splits
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.errors import DataError
 
 ONLY = "object"  # the class where the table names none
 WANTED = "image,class,xmin,ymin,xmax,ymax (or x,y,width,height), or path,x1,y1,x2,y2,class"
-
-
-@dataclass
-class Picture:
-    """What a table says of one image: of each object the line, the class and the box; what is wrong; and the image's
-    ``member``, see `visrun.data.listing.Record`."""
-
-    where: str
-    lines: list[int] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    boxes: list[tuple[float, ...]] = field(default_factory=list)
-    size: tuple[int, int] | None = None
-    problems: list[Problem] = field(default_factory=list)
-    member: str | None = None
-
-
-Pictures = dict[str, dict[str, Picture]]  # by split and name as written
 
 
 def recognise(root: Path) -> bool:
@@ -79,22 +59,13 @@ def read(root: Path, *, group: str | None = None) -> Listing:
         pictures |= parsed
         of_split |= dict.fromkeys(parsed, file)
         problems += wrong
-    names = common.sorted_names({n for several in pictures.values() for made in several.values() for n in made.names})
-    places = placed([(split, of_split[split], several) for split, several in pictures.items()], base)
-    splits: dict[str, list[Record]] = {}
-    for (split, several), place in zip(pictures.items(), places, strict=True):
-        problems += [problem for made in several.values() for problem in made.problems]
-        problems += [Problem(several[name].where, doubt) for name, doubt in place.doubts.items()]
-        good = {name: made for name, made in several.items() if not made.problems and name not in place.doubts}
-        splits[split] = [
-            Record(place.paths[name], _marks(made, names), made.where, made.member) for name, made in good.items()
-        ]
+    names = class_names(pictures)
+    splits, wrong, used = listed(pictures, of_split, names, base)
     warnings = [f"{files.shown(file, base)} has no split in its name and is left out" for file in others]
     if not root.is_file():
-        used = {path for place in places for path in place.paths.values()}
         warnings += bare_splits(root, splits, used, mend="add {split}.csv")
         warnings += common.left_over("images", _unnamed(used), root, lacking="a row in a table")
-    return Listing(splits=splits, classes=names, problems=tuple(problems), warnings=tuple(warnings))
+    return Listing(splits=splits, classes=names, problems=(*problems, *wrong), warnings=tuple(warnings))
 
 
 def _files(root: Path, *, named: bool = False) -> tuple[list[tuple[str, Path]], list[Path]]:
@@ -129,7 +100,7 @@ def _pictures(file: Path, text: str, split: str, shown: str, group: str | None) 
             problems.append(Problem(where, what))
             continue
         name = PurePosixPath(cells[columns.image].replace("\\", "/")).as_posix()
-        picture = found.setdefault(whose, {}).setdefault(name, Picture(where))
+        picture = found.setdefault(whose, {}).setdefault(name, Picture(where, f"{shown}:"))
         if member is not None:
             picture.member = picture.member or cells[member]
         try:
@@ -156,20 +127,9 @@ def _add(picture: Picture, line: int, row: Row, columns: Columns) -> None:
     name = ONLY if columns.name is None else row[columns.name]
     if not name:
         raise ValueError("no class")
-    picture.lines.append(line)
+    picture.spots.append(line)
     picture.names.append(name)
     picture.boxes.append(box)
-
-
-def _marks(made: Picture, names: Sequence[str]) -> Marks:
-    return Marks(
-        labels=np.array([names.index(name) for name in made.names], np.int64),
-        boxes=np.array(made.boxes, np.float64).reshape(-1, 4),
-        ignored=np.zeros(len(made.names), bool),
-        spots=np.array(made.lines),
-        file=f"{made.where.rpartition(':')[0]}:",
-        size=made.size,
-    )
 
 
 def _unnamed(used: set[Path]) -> Iterator[Path]:

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from visrun.data import files
 from visrun.data.folder_names import LABELS_OF_SETS
-from visrun.data.listing import Listing, Problem, Record
-from visrun.data.marks import Marks
+from visrun.data.listing import Listing, Problem
 from visrun.data.readers import common, json_keys
-from visrun.data.readers.finder import bare_splits, placed
+from visrun.data.readers.boxed import Picture, Pictures, class_names, listed
+from visrun.data.readers.finder import bare_splits
 from visrun.data.threads import mapped
 from visrun.errors import DataError
 from visrun.text import composed
 
 SIDES = ("x", "y", "width", "height")  # of the box: its middle first
-
-
-class Entry(NamedTuple):
-    """What a json says of one image: the classes and the boxes of its objects."""
-
-    where: str
-    image: str
-    names: list[str]
-    boxes: list[list[float]]
 
 
 def recognise(root: Path) -> bool:
@@ -50,32 +38,21 @@ def read(root: Path) -> Listing:
         raise DataError(f"{root}: no CreateML json: expected train/_annotations.createml.json or one .json")
     base = files.home(root)
     parts = mapped(partial(_entries, base=base), [file for _, file in found], path=lambda file: file)
-    first: dict[str, Path] = {}
-    entries: dict[str, dict[str, Entry]] = {}
+    pictures: Pictures = {}
+    of_split: dict[str, Path] = {}
     problems: list[Problem] = []
-    for (split, file), (several, wrong) in zip(found, parts, strict=True):
-        first.setdefault(split, file)
-        own = entries.setdefault(split, {})
+    for (split, file), (entries, wrong) in zip(found, parts, strict=True):
+        of_split.setdefault(split, file)
+        own = pictures.setdefault(split, {})
         problems += wrong
-        problems += [Problem(one.where, f"{one.image} stands twice") for one in several if one.image in own]
-        own.update({one.image: one for one in several if one.image not in own})
-    names = common.class_names(base)
-    names = names or common.sorted_names({n for own in entries.values() for one in own.values() for n in one.names})
-    splits: dict[str, list[Record]] = {}
-    wanted = [(split, first[split], own) for split, own in entries.items()]
-    for (split, own), places in zip(entries.items(), placed(wanted, base), strict=True):
-        strange = {one.image: n for one in own.values() for n in one.names if n not in names}
-        faulty = {image: common.no_class(name, names) for image, name in strange.items()} | places.doubts
-        problems += [Problem(own[image].where, what) for image, what in faulty.items()]
-        splits[split] = [
-            Record(places.paths[image], _marks(one, names), one.where)
-            for image, one in own.items()
-            if image not in faulty
-        ]
+        for image, made in entries:
+            if own.setdefault(image, made) is not made:
+                problems.append(Problem(made.where, f"{image} stands twice"))
+    names = common.class_names(base) or class_names(pictures)
+    splits, wrong, used = listed(pictures, of_split, names, base)
     warnings = common.left_over("jsons", others, base, lacking="a split in their name")
-    used = {record.image for records in splits.values() for record in records}
     warnings += bare_splits(root, splits, used, mend="export their annotations")
-    return Listing(splits=splits, classes=names, problems=tuple(problems), warnings=warnings)
+    return Listing(splits=splits, classes=names, problems=(*problems, *wrong), warnings=warnings)
 
 
 def _files(root: Path) -> tuple[list[tuple[str, Path]], list[Path]]:
@@ -90,8 +67,8 @@ def _is_createml(file: Path) -> bool:
     return top.several and top.lists("annotations") and top.keys.get("image") == '"'
 
 
-def _entries(file: Path, base: Path) -> tuple[list[Entry], list[Problem]]:
-    """The images of a json, and what is wrong with others.
+def _entries(file: Path, base: Path) -> tuple[list[tuple[str, Picture]], list[Problem]]:
+    """The images of a json with their names, and what is wrong with others.
 
     Raises:
         DataError: It is broken.
@@ -107,8 +84,8 @@ def _entries(file: Path, base: Path) -> tuple[list[Entry], list[Problem]]:
     return found, problems
 
 
-def _entry(where: str, item: Any) -> Entry:
-    """One image.
+def _entry(where: str, item: Any) -> tuple[str, Picture]:
+    """One image and its name.
 
     Raises:
         ValueError: What is wrong with it.
@@ -116,7 +93,7 @@ def _entry(where: str, item: Any) -> Entry:
     image, objects = (item.get("image"), item.get("annotations")) if isinstance(item, dict) else (None, None)
     if not isinstance(image, str) or not image or not isinstance(objects, list):
         raise ValueError("no object of image and annotations")
-    entry = Entry(where, image, [], [])
+    made = Picture(where, f"{where}: annotation")
     for number, one in enumerate(objects, start=1):
         spot = f"annotation {number} of {image}"
         name = one.get("label") if isinstance(one, dict) else None
@@ -130,16 +107,7 @@ def _entry(where: str, item: Any) -> Entry:
             x, y, width, height = (float(value) for value in values)
         except OverflowError:
             raise ValueError(f"{spot}: a coordinate is no finite number") from None
-        entry.names.append(composed(name.strip()))
-        entry.boxes.append([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
-    return entry
-
-
-def _marks(entry: Entry, names: Sequence[str]) -> Marks:
-    return Marks(
-        labels=np.array([names.index(name) for name in entry.names], np.int64),
-        boxes=np.array(entry.boxes, np.float64).reshape(-1, 4),
-        ignored=np.zeros(len(entry.names), bool),
-        spots=np.arange(1, len(entry.names) + 1),
-        file=f"{entry.where}: annotation",
-    )
+        made.spots.append(number)
+        made.names.append(composed(name.strip()))
+        made.boxes.append((x - width / 2, y - height / 2, x + width / 2, y + height / 2))
+    return image, made
