@@ -22,7 +22,7 @@ every location says the same: hardly an object, and a box four strides wide.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -31,8 +31,10 @@ from torch import Tensor, nn
 from visrun.detection.decode import coarse_boxes, refined
 from visrun.models.dense_parts import GROUP, Level, Prototypes, Pyramid, SecondLook, Shape, tower
 from visrun.models.small import Block, convolution, initialise
+from visrun.models.timm_models import timm_trunk
 from visrun.models.trunks import Trunk, trunk
 from visrun.models.weights import Built, Pretrained
+from visrun.tables import TIMM
 
 FINEST = 8  # stride in pixels of the finest level; masks take in the body's map at half of it
 LEVELS = 3  # of the pyramid that the body has maps for
@@ -111,11 +113,11 @@ class DenseDetector(nn.Module):
 def dense(
     name: str, *, builder: str, num_outputs: int, target: str = "boxes", pretrained: Pretrained = "auto"
 ) -> Built:
-    """The detector on the body of torchvision's classifier ``builder``.
+    """The detector on the body of the classifier ``builder``.
 
     Args:
-        name: The model's name, for messages.
-        builder: A name out of ``torchvision.models.list_models(module=torchvision.models)``.
+        name: The model's name; one with ``timm_`` in it has a body of timm's.
+        builder: A name out of ``torchvision.models.list_models(module=torchvision.models)``, or ``timm.list_models()``.
         num_outputs: Classes.
         target: boxes, rotated_boxes or instances.
         pretrained: Whether the body begins with weights learned on ImageNet.
@@ -123,16 +125,8 @@ def dense(
     Raises:
         ConfigError: A classifier without feature maps; ``pretrained=True`` without weights to be had.
     """
-    return detector_on(
-        lambda strides: trunk(name, builder=builder, strides=strides, pretrained=pretrained),
-        num_outputs=num_outputs,
-        target=target,
-    )
-
-
-def detector_on(make: Callable[[Sequence[int]], Built], *, num_outputs: int, target: str) -> Built:
-    """The detector on the body that ``make`` gives for the strides of its maps; it has ``channels``, as a `Trunk`."""
-    body = make(_strides(target))
+    make = timm_trunk if TIMM in name else trunk
+    body = make(name, builder=builder, strides=_strides(target), pretrained=pretrained)
     network: Any = body.module
     width = min(WIDEST, network.channels[-1] // 4 // GROUP * GROUP)
     module = DenseDetector(network, num_outputs=num_outputs, target=target, width=width, beyond=BEYOND)

@@ -10,15 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from visrun.errors import ConfigError, first_line
-from visrun.models.dense import detector_on
-from visrun.models.heads import begin_rare, replace_layer
+from visrun.models.heads import replace_layer
 from visrun.models.scored import scored
-from visrun.models.unet import UNet
 from visrun.models.weights import MISSED, Built, Pretrained, reach
 from visrun.near import did_you_mean
 
 HUB = "https://huggingface.co"
-ENCODER_STRIDES = (2, 4, 8, 16, 32)
 MISSING = "this needs timm: pip install timm"
 
 
@@ -87,35 +84,6 @@ def timm_trunk(name: str, *, builder: str, strides: Sequence[int], pretrained: P
     if [tuple(side) for side in sides] != [(64 // stride, 64 // stride) for stride in strides]:
         raise ConfigError(f"model={name}: the feature maps of {builder} do not have channels first: take another")
     return built._replace(module=module.train())
-
-
-def timm_unet(
-    name: str,
-    *,
-    builder: str,
-    num_outputs: int,
-    dropout: float,
-    pretrained: Pretrained = "auto",
-    target: str = "mask",
-) -> Built:
-    """A U-Net on the body of timm's ``builder``; arguments and errors are those of :func:`visrun.models.unet.unet`."""
-    body = timm_trunk(name, builder=builder, strides=ENCODER_STRIDES, pretrained=pretrained)
-    channels: list[int] = body.module.channels  # type: ignore[assignment]
-    module = UNet(body.module, channels=channels, num_outputs=num_outputs, dropout=dropout)
-    if target == "verdict":
-        begin_rare(module.classifier)
-    return body._replace(module=module, head=("decoder", "classifier"))
-
-
-def timm_dense(
-    name: str, *, builder: str, num_outputs: int, target: str = "boxes", pretrained: Pretrained = "auto"
-) -> Built:
-    """The dense detector on timm's ``builder``; arguments and errors are those of :func:`visrun.models.dense.dense`."""
-
-    def body(strides: Sequence[int]) -> Built:
-        return timm_trunk(name, builder=builder, strides=strides, pretrained=pretrained)
-
-    return detector_on(body, num_outputs=num_outputs, target=target)
 
 
 def timm_with(name: str, builder: str) -> Any:

@@ -7,7 +7,6 @@ upsampled to the size of the skip connection, so any H, W will do, odd ones too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,8 +18,11 @@ from torchvision.models.resnet import ResNet
 from visrun.models.classifiers import imagenet_weights, normalisation
 from visrun.models.heads import begin_rare
 from visrun.models.small import initialise
+from visrun.models.timm_models import timm_trunk
 from visrun.models.weights import Built, Pretrained, choose, load_published
+from visrun.tables import TIMM
 
+STRIDES = (2, 4, 8, 16, 32)  # of the encoder's maps
 WIDTHS = (256, 128, 64, 32, 16)  # channels of the decoder at 1/16, 1/8, 1/4, 1/2 and 1/1 of the image
 
 
@@ -43,18 +45,21 @@ class UNet(nn.Module):
     """The encoder's five feature maps, joined from the coarsest to the finest.
 
     Args:
-        encoder: A ResNet of torchvision, whose pooling and last layer are removed, or what gives the five maps itself.
-        channels: Of these maps, the finest first.
+        encoder: A ResNet of torchvision, whose pooling and last layer are removed, or what gives the five maps itself,
+            the finest first, and has their ``channels``.
         num_outputs: Classes, background included.
         dropout: Probability before the last layer, 0 to 0.9.
     """
 
-    def __init__(self, encoder: nn.Module, *, channels: Sequence[int], num_outputs: int, dropout: float) -> None:
+    def __init__(self, encoder: Any, *, num_outputs: int, dropout: float) -> None:
         super().__init__()
         if isinstance(encoder, ResNet):
+            deepest = encoder.fc.in_features
+            finer = [64, deepest // 8, deepest // 4, deepest // 2]
             del encoder.avgpool, encoder.fc
+        else:
+            *finer, deepest = encoder.channels
         self.encoder = encoder
-        *finer, deepest = channels
         skips = (*reversed(finer), 0)
         self.decoder = nn.ModuleList(
             Up(below + skip, width) for below, skip, width in zip((deepest, *WIDTHS), skips, WIDTHS, strict=False)
@@ -96,25 +101,31 @@ def unet(
     """A U-Net for ``num_outputs`` classes.
 
     Args:
-        name: The model's name, for messages.
-        builder: torchvision's builder of the encoder: any resnet, resnext or wide_resnet.
+        name: The model's name; one with ``timm_`` in it has an encoder of timm's.
+        builder: torchvision's builder of the encoder, any resnet, resnext or wide_resnet; or a name of timm's.
         num_outputs: Classes, background included.
         dropout: Probability before the last layer, 0 to 0.9.
         pretrained: Whether the encoder begins with weights learned on ImageNet.
         target: ``verdict`` begins with few defects.
 
     Raises:
-        ConfigError: ``pretrained=True`` without weights to be had.
+        ConfigError: ``pretrained=True`` without weights to be had; timm's network cannot be had, or has no such maps.
     """
-    weights, origin = choose(imagenet_weights(builder), pretrained, name=name)
-    build = get_model_builder(builder)
-    encoder: Any = build(weights=None) if weights is None else load_published(build, weights)
-    deepest = encoder.fc.in_features
-    channels = (64, deepest // 8, deepest // 4, deepest // 2, deepest)
-    module = UNet(encoder, channels=channels, num_outputs=num_outputs, dropout=dropout)
+    if TIMM in name:
+        body = timm_trunk(name, builder=builder, strides=STRIDES, pretrained=pretrained)
+    else:
+        body = _resnet(name, builder, pretrained)
+    module = UNet(body.module, num_outputs=num_outputs, dropout=dropout)
     if target == "verdict":
         begin_rare(module.classifier)
-    return Built(module, *normalisation(builder, weights), origin=origin, head=("decoder", "classifier"))
+    return body._replace(module=module, head=("decoder", "classifier"))
+
+
+def _resnet(name: str, builder: str, pretrained: Pretrained) -> Built:
+    weights, origin = choose(imagenet_weights(builder), pretrained, name=name)
+    build = get_model_builder(builder)
+    module = build(weights=None) if weights is None else load_published(build, weights)
+    return Built(module, *normalisation(builder, weights), origin=origin)
 
 
 def _conv(in_channels: int, channels: int) -> list[nn.Module]:

@@ -217,11 +217,11 @@ def _of_timm(name: str) -> ModelEntry:
     """Generic facts; whether timm has the network is known once it is imported."""
     under, _, builder = name.partition(TIMM)
     facts: dict[str, Any] = {"builder": builder, "parameters": 0.0, "speed": 2, "accuracy": 2}
-    place = "visrun.models.timm_models"
     if builder and under == "":
-        return ModelEntry(build=f"{place}:timm_classifier", tasks=IMAGE_TASKS, square=True, **facts)
+        build = "visrun.models.timm_models:timm_classifier"
+        return ModelEntry(build=build, tasks=IMAGE_TASKS, square=True, **facts)
     if builder and under == UNET:
-        return ModelEntry(build=f"{place}:timm_unet", tasks=HEAT_TASKS, pixels=True, **facts)
+        return ModelEntry(build="visrun.models.unet:unet", tasks=HEAT_TASKS, pixels=True, **facts)
     if builder and under == DENSE:
-        return ModelEntry(build=f"{place}:timm_dense", tasks=OBJECT_TASKS, drops=False, **facts)
+        return ModelEntry(build="visrun.models.dense:dense", tasks=OBJECT_TASKS, drops=False, **facts)
     raise ConfigError(f"model.name={name} is no model: of timm there are timm_X, unet_timm_X and dense_timm_X")
