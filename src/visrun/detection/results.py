@@ -74,7 +74,8 @@ def drawn(prediction: Prediction, i: int, *, least: float = DRAWN) -> Prediction
 
 
 def merged(parts: Sequence[Prediction], places: Sequence[Place]) -> Prediction:
-    """Predictions of the tiles of one image (B = 1), in its pixels, as one, best first; as the metrics merge them.
+    """Predictions of the tiles of one image (B = 1), in its pixels, as one, best first; as the metrics merge them (in
+    `visrun.detection.tiles.merged`).
 
     Args:
         parts: One for each tile.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from visrun.data import files
 from visrun.data.readers import common
 from visrun.data.readers.common import by_split
-from visrun.data.readers.namesakes import Namesakes, parts_of, shared, splits_in, strays
+from visrun.data.readers.namesakes import Namesakes, named_splits, parts_of, shared, strays
 from visrun.data.splits import ALL
 from visrun.text import composed, some
 
@@ -65,7 +65,7 @@ class Finder:
         """Whether any image below ``root`` lies in a folder that is named for the split."""
         if self._splits is None:
             folders = {path.parent for several in self._stems().values() for path in several}
-            self._splits = {held for folder in folders for held in splits_in(folder.relative_to(self.root).parts)}
+            self._splits = {held for folder in folders for held in named_splits(folder.relative_to(self.root).parts)}
         return split in self._splits
 
     def _named(self, name: str) -> Namesakes:

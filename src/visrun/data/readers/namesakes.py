@@ -68,7 +68,7 @@ class Namesakes:
         counts = [shared(path, parts) for path in free]
         most = max(counts)
         best = [path for path, count in zip(free, counts, strict=True) if count == most]
-        inside = [path for path in best if split in splits_in(path.relative_to(self.root).parts[:-1])]
+        inside = [path for path in best if split in named_splits(path.relative_to(self.root).parts[:-1])]
         chosen = best if len(best) == 1 else inside
         return chosen[0] if len(chosen) == 1 else None
 
@@ -84,10 +84,10 @@ def strays(path: Path, root: Path, parts: Sequence[str], split: str) -> bool:
     if split == ALL or not path.is_relative_to(root):
         return False
     unsaid = path.relative_to(root).parts[: -max(1, shared(path, parts))]
-    return bool(named := splits_in(unsaid)) and split not in named
+    return bool(named := named_splits(unsaid)) and split not in named
 
 
-def splits_in(folders: Iterable[str]) -> set[str]:
+def named_splits(folders: Iterable[str]) -> set[str]:
     """The splits for which any of the folders is named."""
     return {split for folder in folders if (split := files.split_of(folder))}
 
