@@ -28,5 +28,5 @@ READERS: dict[str, ReaderEntry] = {
     "labelme": _reader("labelme", _BOXES, _TURNED, _OUTLINES, derived=("mask", *_SHOWN)),
     "cvat": _reader("cvat", _BOXES, _TURNED, _OUTLINES, derived=("mask", *_SHOWN)),
     "createml": _reader("createml", _BOXES, derived=_SHOWN),
-    "boxes": _reader("boxes", _BOXES, derived=_SHOWN),
+    "boxes": _reader("box_tables", _BOXES, derived=_SHOWN),
 }

@@ -38,8 +38,8 @@ class Table:
 def recognise(root: Path) -> bool:
     """Whether ``root`` is a table or holds train.csv, val.csv, test.csv or exactly one table, the folders of splits
     hold one each, beside its images, or lists name images and their classes; but not where a table holds boxes, with
-    which `visrun.data.readers.boxes` deals, nor where one that no split's name tells from others names no image, as
-    class_names.csv does."""
+    which `visrun.data.readers.box_tables` deals, nor where one that no split's name tells from others names no image,
+    as class_names.csv does."""
     found = _tables(root)
     if not found or any(box_columns.sure(*head(file)) for file in found.values()):
         return False

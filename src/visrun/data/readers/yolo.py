@@ -13,7 +13,7 @@ from visrun.data.folder_names import IMAGES, YOLO_LABELS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks
 from visrun.data.readers import (
-    boxes,
+    box_tables,
     common,
     createml,
     cvat,
@@ -44,7 +44,7 @@ def recognise(root: Path) -> bool:
     paired = named or any(_holds_text(labels) for _, _, labels in common.pairs(root, YOLO_LABELS))
     if paired or yolo_beside.find(root) is None:
         return bool(paired)
-    others = (labelme.recognise, cvat.recognise, createml.recognise, boxes.recognise)
+    others = (labelme.recognise, cvat.recognise, createml.recognise, box_tables.recognise)
     return not (voc_objects.recognise(root) or any(recognised(root) for recognised in others))
 
 

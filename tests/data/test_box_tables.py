@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from visrun.data import files, recognise, records, threads
-from visrun.data.readers import boxes, table
+from visrun.data.readers import box_tables, table
 from visrun.errors import DataError
 
 SIZE = (40, 30)
@@ -30,7 +30,7 @@ def write(path: Path, *lines: str, encoding: str = "utf-8") -> Path:
 
 
 def found(root: Path) -> dict[str, list[tuple[str, int]]]:
-    splits = boxes.read(root).splits
+    splits = box_tables.read(root).splits
     return {
         s: [(row.image.relative_to(root).as_posix(), len(row.target)) for row in rows] for s, rows in splits.items()
     }
@@ -61,7 +61,7 @@ def test_headers_are_read_as_people_write_them(tmp_path: Path, lines: tuple[str,
     assert recognise.fitting(tmp_path, "object_detection") == ["boxes"]
     for task in ("classification", "regression"):
         assert recognise.fitting(tmp_path, task) == ["boxes"]
-    listing = boxes.read(tmp_path)
+    listing = box_tables.read(tmp_path)
     (row,) = (row for row in listing.splits["all"] if row.image == tmp_path / "a.jpg")
     assert row.target.boxes.tolist() == [[4, 5, 14, 25]]
     assert (listing.classes, row.target.labels.tolist()) == (("cat",), [0])
@@ -74,7 +74,7 @@ def test_without_a_class_all_objects_are_of_one(tmp_path: Path, header: str) -> 
     write(tmp_path / "boxes.csv", header, "a.jpg,4,5,14,25")
     assert recognise.fitting(tmp_path, "object_detection") == ["boxes"]
     assert recognise.fitting(tmp_path, "regression") == ["csv", "boxes"]
-    assert boxes.read(tmp_path).classes == ("object",)
+    assert box_tables.read(tmp_path).classes == ("object",)
 
 
 NO_BOXES = [
@@ -92,7 +92,7 @@ def test_tables_of_values_stay_tables_of_values(tmp_path: Path, lines: tuple[str
     picture(tmp_path / "a.jpg")
     write(tmp_path / "values.csv", *lines)
     assert recognise.fitting(tmp_path, "regression") == ["csv"]
-    assert not boxes.recognise(tmp_path)
+    assert not box_tables.recognise(tmp_path)
     (row,) = table.read(tmp_path, target="value").splits["all"]
     assert len(row.target) == lines[0].count(",")
 
@@ -109,7 +109,7 @@ def test_tables_of_labels_are_none_of_boxes(tmp_path: Path) -> None:
         picture(tmp_path / f"{name}.jpg")
         write(tmp_path / "train.csv", "image,label,width,height", f"a.jpg,{label},40,30")
     assert recognise.fitting(tmp_path, "classification") == ["csv"]
-    assert not boxes.recognise(tmp_path)
+    assert not box_tables.recognise(tmp_path)
 
 
 PLACES = [
@@ -139,10 +139,10 @@ def test_a_table_may_be_named_itself(tmp_path: Path, folder: str) -> None:
         picture(tmp_path / "images" / f"{name}.jpg")
         write(tmp_path / folder / f"{name}.csv", TENSORFLOW, ROW)
     assert recognise.fitting(tmp_path / folder / "b.csv", "object_detection") == ["boxes"]
-    (row,) = boxes.read(tmp_path / folder / "b.csv").splits["all"]
+    (row,) = box_tables.read(tmp_path / folder / "b.csv").splits["all"]
     assert (row.image, row.where) == (tmp_path / "images" / "a.jpg", f"{folder}b.csv:2")
     with pytest.raises(DataError, match=r"several tables of boxes: choose one with data\.root=.*a\.csv or data\.root="):
-        boxes.read(tmp_path)
+        box_tables.read(tmp_path)
 
 
 def test_other_tables_beside_those_of_splits_are_said(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_other_tables_beside_those_of_splits_are_said(tmp_path: Path) -> None:
     write(tmp_path / "every.csv", TENSORFLOW, ROW)
     write(tmp_path / "classes.csv", "cat,0")
     assert found(tmp_path) == {"train": [("train/a.jpg", 1)], "val": [("val/a.jpg", 1)]}
-    assert boxes.read(tmp_path).warnings == ("every.csv has no split in its name and is left out",)
+    assert box_tables.read(tmp_path).warnings == ("every.csv has no split in its name and is left out",)
 
 
 def test_a_column_may_name_the_split(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_column_may_name_the_split(tmp_path: Path) -> None:
     lines = [f"{name}.jpg,{split},cat,4,5,14,25" for name, split in (("a", "train"), ("b", "VALID"), ("c", "later"))]
     write(tmp_path / "boxes.csv", "image,split,class,xmin,ymin,xmax,ymax", *lines)
     assert found(tmp_path) == {"train": [("a.jpg", 1)], "val": [("b.jpg", 1)]}
-    (problem,) = boxes.read(tmp_path).problems
+    (problem,) = box_tables.read(tmp_path).problems
     assert str(problem) == "boxes.csv:4: split 'later' is none of train, val, test"
 
 
@@ -170,7 +170,7 @@ def test_the_rows_of_an_image_are_its_objects(tmp_path: Path) -> None:
         picture(tmp_path / f"{name}.jpg")
     rows = [ROW, "b.jpg,40,30,,,,,", "./a.jpg,40,30,class_2,0,0,9,9", "a.jpg,40,30,class_10,0,0,9,9"]
     write(tmp_path / "boxes.csv", TENSORFLOW, *rows)
-    listing = boxes.read(tmp_path)
+    listing = box_tables.read(tmp_path)
     a, b = listing.splits["all"]
     assert (listing.classes, a.target.labels.tolist()) == (("cat", "class_2", "class_10"), [0, 1, 2])
     assert (a.target.spots.tolist(), a.target.spot(1), len(b.target)) == ([2, 4, 5], "boxes.csv:4", 0)
@@ -183,10 +183,10 @@ def test_a_folder_of_a_split_without_a_table_is_not_passed_over(tmp_path: Path, 
         picture(tmp_path / folder / "a.jpg")
     write(tmp_path / "train" / "_annotations.csv", TENSORFLOW, ROW)
     if split == "test":
-        assert boxes.read(tmp_path).warnings == ("test/: test images without labels are left out",)
+        assert box_tables.read(tmp_path).warnings == ("test/: test images without labels are left out",)
     else:
         with pytest.raises(DataError, match=r"images of val without labels: add val\.csv"):
-            boxes.read(tmp_path)
+            box_tables.read(tmp_path)
 
 
 def test_a_missing_image_is_not_another_of_its_name(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_name_that_may_mean_several_images_says_so(tmp_path: Path) -> None:
     write(tmp_path / "all.csv", TENSORFLOW, ROW, ROW.replace("a.jpg", "b.jpg"))
     assert found(tmp_path) == {"all": [("y/b.jpg", 1)]}
     told = "several images have this name: x/a.jpg, y/a.jpg: write the folder in front"
-    assert [str(problem) for problem in boxes.read(tmp_path).problems] == [f"all.csv:2: a.jpg: {told}"]
+    assert [str(problem) for problem in box_tables.read(tmp_path).problems] == [f"all.csv:2: a.jpg: {told}"]
 
 
 WRONG = [
@@ -248,7 +248,7 @@ def test_an_image_of_another_size_is_refused(tmp_path: Path) -> None:
 def test_a_size_that_is_none_is_not_compared(tmp_path: Path, size: str) -> None:
     picture(tmp_path / "a.jpg")
     write(tmp_path / "boxes.csv", TENSORFLOW, ROW.replace("40,30", size))
-    assert boxes.read(tmp_path).splits["all"][0].target.size is None
+    assert box_tables.read(tmp_path).splits["all"][0].target.size is None
 
 
 BROKEN = [
@@ -278,7 +278,7 @@ def test_a_table_that_never_comes_is_named(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(threads, "TIMEOUT", 0.2)
     monkeypatch.setattr(files, "content", lambda _: time.sleep(2))
     with pytest.raises(DataError, match=r"boxes\.csv: not read in time"):
-        boxes.read(tmp_path)
+        box_tables.read(tmp_path)
 
 
 def test_a_column_names_the_groups_of_images(tmp_path: Path) -> None:
