@@ -1,8 +1,8 @@
 """A U-Net on a residual encoder: (B, 3, H, W) -> {"out": (B, K, H, W)}, scores before softmax.
 
 Ronneberger et al. 2015, "U-Net: convolutional networks for biomedical image segmentation" (arXiv:1505.04597), with the
-contracting path replaced by a ResNet (He et al. 2016, arXiv:1512.03385) that may be pretrained. Feature maps are
-upsampled to the size of the skip connection, so any H, W will do, odd ones too.
+contracting path replaced by a ResNet (He et al. 2016, arXiv:1512.03385) or a body of timm's, which may be pretrained.
+Feature maps are upsampled to the size of the skip connection, so any H, W will do, odd ones too.
 """
 
 from __future__ import annotations
