@@ -642,6 +642,15 @@ def test_a_verb_that_a_signal_ends_cleans_up(
     assert (cli.main(["evaluate", "RUN"]), left) == (code, ["the bar is taken away"])
 
 
+@pytest.mark.parametrize("verb", ["resume", "repeat"])
+def test_a_verb_that_trains_answers_signals_itself(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until its run does, one ends the process at once, which the page tells from a run that was saved."""
+    monkeypatch.setattr(
+        cli, "load", lambda _main: lambda _words: int(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
+    )
+    assert cli.main([verb, "RUN"]) == 1
+
+
 def test_verbs_go_to_their_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
     monkeypatch.setattr("visrun.run.resume", lambda folder: asked.append(folder) or 0)

@@ -22,12 +22,14 @@ class Verb(NamedTuple):
         about: What its ``--help`` says.
         flags: Whether that function reads flags and ``plugins=[...]`` itself; else it gets the words without plugins,
             once these, which a run's folder does not remember, are imported.
+        trains: Whether it trains, and so has its own answer to a signal.
     """
 
     main: Ref
     usage: str
     about: str
     flags: bool = False
+    trains: bool = False
 
 
 VERBS = {
@@ -97,11 +99,13 @@ VERBS = {
             "metric. It is a sweep over seed or data.fold, so hydra.sweeper.* words work."
         ),
         flags=True,
+        trains=True,
     ),
     "resume": Verb(
         main="visrun.resume:main",
         usage="visrun resume RUN",
         about="Go on with an interrupted run, exactly where it was saved last.",
+        trains=True,
     ),
     "ui": Verb(
         main="visrun.web.server:main",

@@ -16,6 +16,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from visrun.arguments import VERBS, words_after
@@ -124,7 +125,7 @@ def _run(name: str, words: Sequence[str]) -> int:
         words = plugins.take(words_after(name, words), cwd=Path.cwd())
     from visrun.signals import stop_on_signals  # some of which Windows lacks: it is refused before
 
-    with stop_on_signals():  # whichever way it is ended, a bar goes and gives the cursor back
+    with nullcontext() if verb.trains else stop_on_signals():  # however it ends, a bar goes and the cursor is back
         return load(verb.main)(words)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -248,3 +249,15 @@ def test_images_without_a_name_or_of_another_size(tmp_path: Path) -> None:
         "annotations.xml:12: an image without a name",
         "annotations.xml:15: labels for 30x40 pixels, the image has 40x30 (turned by its EXIF orientation?)",
     )
+
+
+def test_a_class_of_an_object_that_cannot_be_put_together_is_still_one(tmp_path: Path) -> None:
+    mask = '<mask label="dog" rle="0, 4" left="30" top="3" width="2" height="2" group_id="1"/>'
+    far = '<polygon label="dog" points="4,5;4,1000000000;9,9" group_id="1"/>'
+    for name in ("a", "b"):
+        picture(tmp_path / f"{name}.jpg")
+    file = write(tmp_path / "annotations.xml", image("a.jpg", BOX), image("b.jpg", mask, far))
+    file.write_text(re.sub("<meta>.*</meta>", "", file.read_text()))  # which lists the classes
+    listing = cvat.read(tmp_path)
+    assert listing.classes == ("cat", "dog")
+    assert [problem.what for problem in listing.problems] == ["a coordinate is far outside, or no finite number"]

@@ -121,8 +121,9 @@ def test_what_a_run_wrote_comes_into_the_form(composer: Composer, tmp_path: Path
     assert found == {"task": "segmentation", "model": None, "touched": expected}
 
 
-def test_hyperparameters_alone_are_a_whole_file(composer: Composer) -> None:
-    found = loaded_text('{"hyperparameters": {"learning_rate": 0.5, "momentum": 0.1}}', composer)
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["", "byte order mark"])
+def test_hyperparameters_alone_are_a_whole_file(composer: Composer, mark: str) -> None:
+    found = loaded_text(mark + '{"hyperparameters": {"learning_rate": 0.5, "momentum": 0.1}}', composer)
     assert found == {"task": "classification", "model": None, "touched": {"learning_rate": 0.5, "momentum": 0.1}}
 
 

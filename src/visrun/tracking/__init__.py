@@ -16,7 +16,7 @@ import os
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from visrun.errors import ConfigError
 from visrun.files import read_object
@@ -164,7 +164,7 @@ class NoTracker:
 
 
 def open_tracker(
-    name: str,
+    name: Literal["mlflow", "none"],
     *,
     experiment: str,
     run_name: str,

@@ -56,7 +56,7 @@ def checked(told: object, composer: Composer) -> dict[str, Any]:
 
 def loaded_text(text: str, composer: Composer) -> dict[str, Any]:
     """The form of an experiment.json given as text; see :func:`loaded`."""
-    return _form_of(read_experiment(text, Path(FILE_NAME)), composer)
+    return _form_of(read_experiment(text.removeprefix("\ufeff"), Path(FILE_NAME)), composer)
 
 
 def loaded(file: Path, composer: Composer) -> dict[str, Any]:

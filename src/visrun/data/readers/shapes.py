@@ -53,6 +53,7 @@ def gather(parts: Iterable[tuple[Hashable, Shape]], found: Shapes) -> None:
         try:
             found.objects.append(_together(several, found.size))
         except ValueError as error:
+            found.objects.append(several[0])  # the image is left out, its class is still one
             found.problems.append(Problem(spot_in(found.file, several[0].spot), str(error)))
 
 
