@@ -72,6 +72,16 @@ def read_plain(path: Path, most: int = MOST_READ) -> bytes:
     return path.read_bytes()
 
 
+def stamp_of(file: str | Path) -> tuple[int, int] | None:
+    """Size in bytes and time of the last change in ns: a file with the same two is the same; None of one that is not
+    there, or of a name that no file can have."""
+    try:
+        found = os.stat(file)  # noqa: PTH116 (thousands of files)
+    except (OSError, ValueError):
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """What a JSON file such as status.json holds; {} where it is missing, broken or no object."""
     try:

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from visrun.web.kept import Kept, stamp_of
+from visrun.files import stamp_of
+from visrun.web.kept import Kept
 
 
 def test_a_folder_is_read_again_once_a_file_there_is_another(tmp_path: Path) -> None:

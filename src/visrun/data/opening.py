@@ -16,6 +16,7 @@ from PIL import ExifTags, Image, ImageFile
 
 from visrun.data.faults import reason
 from visrun.errors import DataError
+from visrun.files import stamp_of
 
 MAX_PIXELS = 89_478_485  # Pillow's own threshold of suspicion: 256 MiB of RGB
 
@@ -79,12 +80,8 @@ def _upright(path: Path, image: Image.Image) -> tuple[int, int]:
 
 
 def stamp(path: Path) -> tuple[int, int]:
-    """What changes when a file does: bytes and time of modification; (0, 0) for one that is missing."""
-    try:
-        found = path.stat()
-    except (OSError, ValueError):  # no such file, or a name that no file can have
-        return 0, 0
-    return found.st_size, found.st_mtime_ns
+    """What changes when a file does, as `visrun.files.stamp_of`; (0, 0) for one that is missing."""
+    return stamp_of(path) or (0, 0)
 
 
 @contextmanager

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Collection, Hashable
 from pathlib import Path
 from typing import Any
 
-
-def stamp_of(file: str | Path) -> tuple[int, int] | None:
-    """Size in bytes and time of the last change in ns: a file with the same two is the same; None of one that is not
-    there."""
-    try:
-        found = os.stat(file)  # noqa: PTH116 (thousands of files)
-        return found.st_size, found.st_mtime_ns
-    except OSError:
-        return None
+from visrun.files import stamp_of
 
 
 class Kept:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun.errors import UserError
-from visrun.files import MOST_READ, part_of, read_object, write_atomic
+from visrun.files import MOST_READ, part_of, read_object, stamp_of, write_atomic
 from visrun.numbers import numbers_of
 from visrun.record.epochs import Row, read_epochs
 from visrun.record.run_folder import living_holder, writer_of
@@ -25,7 +25,6 @@ from visrun.record.sweep_files import LEAD, REPORT
 from visrun.run_files import FILE_NAME, LOCK, METRICS, STATUS
 from visrun.signals import EXIT_CODES
 from visrun.tables import TASKS, TaskEntry
-from visrun.web.kept import stamp_of
 
 UI = "ui.json"
 TELLING = (LOCK, LEAD, UI, FILE_NAME, STATUS)  # the files of a folder that Facts come from
