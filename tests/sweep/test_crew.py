@@ -77,7 +77,7 @@ def look_until_over(slots, *, stopping=False):
 def slots_of(queue, *scripts, folder, wanted=lambda: True):
     runs, said = Runs(), []
     made = [Script(number, script, folder / f"{number}.log") for number, script in enumerate(scripts)]
-    return Slots(made, queue, wanted=wanted, tracker=runs, warn=said.append), runs, said
+    return Slots(made, queue, folder=folder, wanted=wanted, tracker=runs, warn=said.append), runs, said
 
 
 def test_a_slot_that_never_runs_anything_is_given_up(queue, tmp_path):
@@ -146,12 +146,26 @@ def test_only_what_nobody_runs_is_taken_back(queue, tmp_path, sole, elsewhere):
     claimed(queue, **this_process())
     claimed(queue, pid=gone.pid, host="elsewhere", led=True)  # as this machine may have been called then
     runs = Runs()
-    Orphans(runs).take_back(queue, sole=sole)
+    Orphans(runs, tmp_path).take_back(queue, sole=sole)
     assert states(queue)[:3] == ["FAIL", "RUNNING", elsewhere]
     assert states(queue)[3:] == ["WAITING"] * (2 if sole else 1)
     assert len(queue.trials()) == 3
     assert lost == 0
     assert runs.ended == [("7", "killed", "the sweep was killed")]
+
+
+def test_in_a_moved_sweep_the_runs_that_moved_with_it_are_closed(queue, tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    files = [tmp_path / sweep / "0" / "experiment.json" for sweep in ("old", "moved")]  # the old place has another one
+    for file in files:
+        file.parent.mkdir(parents=True)
+        file.write_text('{"result": {"status": "running"}}')
+    claimed(queue, pid=gone.pid, host=socket.gethostname(), folder=str(files[0].parent))
+    runs = Runs()
+    Orphans(runs, tmp_path / "moved").take_back(queue, sole=True)
+    assert [json.loads(file.read_text())["result"]["status"] for file in files] == ["running", "killed"]
+    assert runs.ended == [("0", "killed", "the sweep was killed")]
 
 
 def test_a_dead_worker_that_had_joined_costs_its_trial(queue, tmp_path):
@@ -161,7 +175,7 @@ def test_a_dead_worker_that_had_joined_costs_its_trial(queue, tmp_path):
     claimed(queue, pid=gone.pid, host=here, folder=str(tmp_path / "7"))
     claimed(queue, pid=gone.pid, host=here)
     runs = Runs()
-    orphans = Orphans(runs)
+    orphans = Orphans(runs, tmp_path)
     orphans.look(queue, watched={gone.pid})
     assert states(queue) == ["RUNNING", "RUNNING", "WAITING"]
     orphans.look(queue, watched=set())
@@ -171,9 +185,9 @@ def test_a_dead_worker_that_had_joined_costs_its_trial(queue, tmp_path):
 
 
 @pytest.mark.parametrize("facts", [(), ("pid", "started"), ("host", "started")])
-def test_a_trial_that_nobody_signs_to_the_end_comes_back(queue, monkeypatch, facts):
+def test_a_trial_that_nobody_signs_to_the_end_comes_back(queue, tmp_path, monkeypatch, facts):
     claimed(queue, **{name: this_process()[name] for name in facts})
-    orphans = Orphans(Runs())
+    orphans = Orphans(Runs(), tmp_path)
     orphans.look(queue, watched=set())
     assert states(queue) == ["RUNNING", "WAITING", "WAITING"]
     monkeypatch.setattr(crew, "UNSIGNED", 0.01)
@@ -183,7 +197,7 @@ def test_a_trial_that_nobody_signs_to_the_end_comes_back(queue, monkeypatch, fac
     assert len(queue.trials()) == 3
 
 
-def test_a_later_process_of_the_same_number_runs_nothing(queue):
+def test_a_later_process_of_the_same_number_runs_nothing(queue, tmp_path):
     trial = queue.claim(3)
     sign(queue, trial, None)
     facts = queue.every()[trial.number].user_attrs
@@ -192,16 +206,16 @@ def test_a_later_process_of_the_same_number_runs_nothing(queue):
     earlier = {"started": facts["started"] - 5.0, "born": "as that of a container that was begun anew at once"}
     assert living({**facts, **earlier}) is None
     queue.note(trial.number, **earlier)
-    Orphans(Runs()).take_back(queue, sole=False)
+    Orphans(Runs(), tmp_path).take_back(queue, sole=False)
     assert states(queue) == ["FAIL", "WAITING", "WAITING", "WAITING"]
 
 
 @pytest.mark.skipif("born" not in this_process(), reason="this system does not say when a process began")
-def test_a_clock_that_is_set_costs_no_trial_of_a_living_worker(queue, monkeypatch):
+def test_a_clock_that_is_set_costs_no_trial_of_a_living_worker(queue, tmp_path, monkeypatch):
     sign(queue, queue.claim(3), None)
     before = psutil._pslinux.boot_time
     monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: before() + 3600.0)
-    orphans = Orphans(Runs())
+    orphans = Orphans(Runs(), tmp_path)
     orphans.look(queue, watched=set())
     orphans.take_back(queue, sole=True)
     assert states(queue) == ["RUNNING", "WAITING", "WAITING"]

@@ -284,6 +284,14 @@ def test_a_moved_sweep_finds_its_runs(tmp_path):
     assert (tmp_path / "best/experiment.json").read_text() == "moved"
 
 
+def test_a_moved_sweep_takes_nothing_from_the_one_that_lies_in_its_old_place(tmp_path):
+    study = make_study()
+    add(study, C, 0.5, folder=run_folder(tmp_path / "was" / "here", 0, "another sweep's"))
+    run_folder(tmp_path / "moved", 0, "mine")
+    write_results(study, study.trials, tmp_path / "moved")
+    assert (tmp_path / "moved/best/experiment.json").read_text() == "mine"
+
+
 def test_files_that_stay_the_same_are_not_written_again(tmp_path):
     study = make_study()
     add(study, C, 0.5, folder=run_folder(tmp_path, 0))

@@ -30,10 +30,19 @@ def table_of(folder: Path) -> tuple[list[str], dict[int, dict[str, str]]]:
         return [], {}
 
 
+def place_of(sweep: Path, number: int, named: str | None) -> Path:
+    """Where a trial's run lies: at its usual place in the sweep's folder, else where it began, as it has ``named`` it.
+
+    A sweep may have been moved since, and what lies where a trial began be another sweep's.
+    """
+    usual = sweep / str(number)
+    return usual if not named or (usual / FILE_NAME).is_file() else sweep / named
+
+
 def trial_of(folder: Path) -> Path:
     """The trial that ``best/``, or ``best/NUMBER`` of a front, stands for; any other folder is its own.
 
-    The sweep's trials.csv names it. A sweep that was moved has it at its usual place.
+    The sweep's trials.csv names it.
     """
     of_front = folder.parent.name == BEST and folder.name.isdecimal()
     if (folder / METRICS).exists() or not (of_front or folder.name == BEST):
@@ -41,8 +50,7 @@ def trial_of(folder: Path) -> Path:
     sweep = folder.parents[1] if of_front else folder.parent
     rows = table_of(sweep)[1]
     numbers = [int(folder.name)] if of_front else [number for number, row in rows.items() if row.get(BEST)]
-    places = [sweep / str(number) for number in numbers]
-    places += [Path(named) for number in numbers if (named := rows.get(number, {}).get("folder"))]
+    places = [place_of(sweep, number, rows.get(number, {}).get("folder")) for number in numbers]
     return next((place for place in places if (place / FILE_NAME).is_file()), folder)
 
 

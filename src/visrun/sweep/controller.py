@@ -75,15 +75,14 @@ class Controller:
         self.parent = Parent(plan)
         self.parent_id: str | None = None
         self.crew: Crew = Threads(work) if work else self._slots()
-        self.orphans = Orphans(self.parent.tracker)
+        self.orphans = Orphans(self.parent.tracker, plan.folder)
         self.ended = -1
         self.drawer: threading.Thread | None = None
         self.drawn, self.drawing = time.monotonic(), 0.0
 
     def _slots(self) -> Slots:
-        slots = make_slots(self.plan)
-        tracker = self.parent.tracker
-        return Slots(slots, self.queue, wanted=self._wants_more, tracker=tracker, warn=self.screen.warn)
+        slots, folder, tracker = make_slots(self.plan), self.plan.folder, self.parent.tracker
+        return Slots(slots, self.queue, folder=folder, wanted=self._wants_more, tracker=tracker, warn=self.screen.warn)
 
     def run(self) -> int:
         """Lead the sweep; see :func:`lead`."""

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from visrun.errors import ERROR, UserError, VisrunError
 from visrun.record.journal import close_dead
 from visrun.record.run_folder import living
+from visrun.record.sweep_table import place_of
 from visrun.sweep.slots import Slot
 from visrun.sweep.study import Queue
 from visrun.tracking import Tracker
@@ -104,6 +105,7 @@ class Slots:
     Args:
         slots: Not started yet.
         queue: The study that they work for.
+        folder: The sweep's.
         wanted: Whether it has more to run.
         tracker: Closes the run of a trial whose process died.
         warn: Says what is wrong with a slot while others go on.
@@ -114,11 +116,12 @@ class Slots:
         slots: Sequence[Slot],
         queue: Queue,
         *,
+        folder: Path,
         wanted: Callable[[], bool],
         tracker: Tracker,
         warn: Callable[[str], None],
     ) -> None:
-        self.slots, self.queue = tuple(slots), queue
+        self.slots, self.queue, self.folder = tuple(slots), queue, folder
         self.wanted, self.tracker, self.warn = wanted, tracker, warn
         self.active = list(slots)
         self.fruitless = dict.fromkeys(slots, 0)
@@ -147,7 +150,7 @@ class Slots:
                 self.queue.give_back(trial.number)
             else:
                 self.queue.fail(trial.number, died(code))
-            end_run(self.tracker, trial, "killed" if stopping else "failed", died(code))
+            end_run(self.tracker, self.folder, trial, "killed" if stopping else "failed", died(code))
         return bool(mine)
 
     def _replace(self, slot: Slot, code: int, ran: bool) -> None:
@@ -181,10 +184,11 @@ class Orphans:
 
     Args:
         tracker: Closes their runs.
+        folder: The sweep's.
     """
 
-    def __init__(self, tracker: Tracker) -> None:
-        self.tracker = tracker
+    def __init__(self, tracker: Tracker, folder: Path) -> None:
+        self.tracker, self.folder = tracker, folder
         self.unsigned: dict[int, float] = {}
 
     def take_back(self, queue: Queue, *, sole: bool) -> None:
@@ -198,7 +202,7 @@ class Orphans:
             gone = living(trial.user_attrs) is None if here else sole and trial.user_attrs.get("led", False)
             if gone:
                 queue.give_back(trial.number)
-                end_run(self.tracker, trial, "killed", "the sweep was killed")
+                end_run(self.tracker, self.folder, trial, "killed", "the sweep was killed")
 
     def look(self, queue: Queue, *, watched: set[int]) -> None:
         """Fail what a dead worker ran; those of the processes ``watched`` are somebody else's task."""
@@ -217,15 +221,15 @@ class Orphans:
                 if all(other.number != trial.number for other in queue.every(TrialState.RUNNING)):
                     continue  # it was ended by its process, which then left
                 queue.fail(trial.number, "its process died")
-                end_run(self.tracker, trial, "failed", "its process died")
+                end_run(self.tracker, self.folder, trial, "failed", "its process died")
 
 
-def end_run(tracker: Tracker, trial: FrozenTrial, status: str, reason: str) -> None:
+def end_run(tracker: Tracker, sweep: Path, trial: FrozenTrial, status: str, reason: str) -> None:
     """Close the run of a trial whose process died, if it had begun one, in its folder and in MLflow."""
-    folder = trial.user_attrs.get("folder")
-    if folder:
-        close_dead(Path(folder), status, reason)
-        tracker.end_run(Path(folder) / RECORD, status, reason)
+    if named := trial.user_attrs.get("folder"):
+        place = place_of(sweep, trial.number, named)
+        close_dead(place, status, reason)
+        tracker.end_run(place / RECORD, status, reason)
 
 
 def signer(trial: FrozenTrial) -> int | None:

@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 from visrun.config import plugins
 from visrun.files import update
 from visrun.record.sweep_files import RESULTS, TABLE
-from visrun.record.sweep_table import BEST, NOTES
+from visrun.record.sweep_table import BEST, NOTES, place_of
 from visrun.run_files import FILE_NAME
 from visrun.sweep.drawing import short
 from visrun.sweep.trials import (
@@ -200,14 +200,11 @@ def _best_file(study: Study, trial: FrozenTrial, folder: Path) -> Path:
 
 
 def _experiment_of(trial: FrozenTrial, folder: Path) -> bytes | None:
-    """The trial's experiment.json, from the folder it names or, in a sweep that was moved, from its place there."""
-    named = trial.user_attrs.get("folder")
-    for place in [*([folder / str(named)] if named else []), folder / str(trial.number)]:
-        try:
-            return (place / FILE_NAME).read_bytes()
-        except OSError:
-            continue
-    return None
+    """The trial's experiment.json; None where it left none."""
+    try:
+        return (place_of(folder, trial.number, trial.user_attrs.get("folder")) / FILE_NAME).read_bytes()
+    except OSError:
+        return None
 
 
 def _fact(trial: FrozenTrial, name: str) -> str:
