@@ -542,6 +542,18 @@ def test_what_a_plugin_draws_from_python_and_numpy_follows_from_the_seed(photos,
     assert rows(tmp_path / "run") == rows(straight.folder)
 
 
+@pytest.mark.parametrize("code", [0, "enough"])
+def test_a_plugin_that_would_end_the_process_fails_its_run(photos, tmp_path, monkeypatch, code):
+    def leave(prediction, target, *, weight=None):
+        raise SystemExit(code)
+
+    monkeypatch.setitem(TASKS["classification"].losses, "cross_entropy", leave)
+    with pytest.raises(VisrunError, match=rf"^SystemExit: {code} \(test_run\.py, line \d+\)$") as caught:
+        start(photos, tmp_path / "run")
+    noted = experiment(tmp_path / "run")["result"]
+    assert (noted["status"], noted["exit_code"], noted["reason"]) == ("failed", 1, str(caught.value))
+
+
 def test_a_run_that_died_after_its_training_only_concludes(photos, tmp_path, monkeypatch):
     folder = tmp_path / "run"
 

@@ -14,7 +14,8 @@ import errno
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 PATH_FAULTS = {  # what may be wrong with a path that the user named
@@ -63,6 +64,19 @@ def foreign(error: BaseException) -> str:
     if isinstance(error, SyntaxError) or not theirs:  # that names its file and line itself
         return told
     return f"{told} ({Path(theirs[-1].filename).name}, line {theirs[-1].lineno})"
+
+
+@contextmanager
+def no_way_out() -> Iterator[None]:
+    """Within: a plugin's ``sys.exit()`` is an error like any other, or the process would end as if all were well.
+
+    Raises:
+        VisrunError: Foreign code wants to end the process.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise VisrunError(foreign(error)) from error
 
 
 class Diverged(VisrunError):

@@ -17,7 +17,7 @@ from visrun.config.configured import Configured
 from visrun.config.lines import texts
 from visrun.console import Screen, logged, logger
 from visrun.device import is_out_of_memory
-from visrun.errors import UserError, VisrunError, exit_code, first_line
+from visrun.errors import UserError, VisrunError, exit_code, first_line, no_way_out
 from visrun.files import part_of
 from visrun.from_python import named_folder, single_run
 from visrun.memory import ONE_VALUE, out_of_memory, setting_up
@@ -141,6 +141,7 @@ def _run(
     return result
 
 
+@no_way_out()
 def _made(
     resolved: Configured,
     journal: Journal,
@@ -162,6 +163,7 @@ def _made(
     return made
 
 
+@no_way_out()
 def _train(
     resolved: Configured,
     made: Parts,

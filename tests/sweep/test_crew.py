@@ -111,6 +111,16 @@ def test_a_slot_whose_work_is_done_is_not_replaced(queue, tmp_path):
     assert [slot.starts for slot in slots.slots] == [1, 1]
 
 
+def test_a_slot_that_ends_amid_a_trial_is_replaced_whatever_its_exit_code(queue, tmp_path):
+    slots, _, _ = slots_of(queue, "import time; time.sleep(1)", folder=tmp_path)
+    slots.start()
+    (pid,) = slots.pids
+    claimed(queue, pid=pid, host=socket.gethostname())
+    look_until_over(slots)
+    assert queue.every()[0].user_attrs["reason"] == "its process ended with exit code 0"
+    assert slots.slots[0].starts == 2
+
+
 @pytest.mark.parametrize(
     ("stopping", "state", "run"),
     [

@@ -136,7 +136,7 @@ class Slots:
             if code is None:
                 continue
             ran = self._settle(slot, code, stopping)
-            if code == 0 or stopping or not self.wanted():
+            if (code == 0 and not ran) or stopping or not self.wanted():
                 self.active.remove(slot)
             else:
                 self._replace(slot, code, ran)
