@@ -1,4 +1,4 @@
-"""A database that does not answer is asked again, for a while and in one line; no more than a stop lets it."""
+"""A study's database: no password in its URL; one that does not answer is asked again, as long as a stop lets it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy.exc import OperationalError
 
-from visrun.errors import VisrunError
+from visrun.errors import ConfigError, VisrunError
 from visrun.sweep import database, storage
-from visrun.sweep.database import Database, StorageAway
-from visrun.sweep.storage import open_storage
+from visrun.sweep.database import PASSWORD, Database, checked
+from visrun.sweep.storage import GRACE, HEARTBEAT, StorageAway, open_storage
 from visrun.sweep.study import Queue, create
 
 LOCKED = "the database does not answer (database is locked)"
@@ -27,7 +27,7 @@ LOCKED = "the database does not answer (database is locked)"
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """A database with one study, which waits little for a lock."""
-    monkeypatch.setattr(storage, "LOCKED", 0.01)
+    monkeypatch.setattr(database, "LOCKED", 0.01)
     monkeypatch.setattr(database, "RETRY", 0.02)
     monkeypatch.setattr(database, "asked", lambda: None)
     opened = open_storage(f"sqlite:///{tmp_path}/study.db")
@@ -35,6 +35,14 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     create(opened, "study", ["maximize"])
     yield opened
     opened.engine.dispose()
+
+
+def refused(where: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        open_storage(where)
+    (line,) = caught.value.problems
+    assert "\n" not in line and line.startswith("hydra.sweeper.storage")
+    return line
 
 
 @contextmanager
@@ -104,7 +112,8 @@ def test_after_the_limit_a_line_names_the_database_and_nothing_waits_again(
 def test_a_stop_is_not_kept_waiting(
     made: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(database, "asked", lambda: 143)
+    for module in (database, storage):
+        monkeypatch.setattr(module, "asked", lambda: 143)
     with locked(made), pytest.raises(StorageAway) as caught:
         made.set_study_user_attr(1, "a", 1)
     assert caught.value.exit_code == 143
@@ -134,3 +143,75 @@ def test_an_end_whose_answer_is_lost_is_written_once(made: Database, monkeypatch
     assert queue.complete(0, [0.5]) is None
     assert lost
     assert [(trial.state, trial.value) for trial in queue.every()] == [(TrialState.COMPLETE, 0.5)]
+
+
+class TestOpen:
+    def test_sqlite_keeps_signs_of_life(self, tmp_path: Path) -> None:
+        made = open_storage(f"sqlite:///{tmp_path}/study.db")
+        assert isinstance(made, RDBStorage)
+        assert (made.heartbeat_interval, made.grace_period) == (HEARTBEAT, GRACE)
+        assert GRACE >= 3 * HEARTBEAT
+        made.engine.dispose()
+
+    @pytest.mark.parametrize(
+        ("where", "shown"),
+        [
+            ("postgresql://me:secret@host:5432/db", "postgresql://me@host:5432/db"),
+            ("postgresql://me:secret@rest@host/db", "postgresql://me@host/db"),
+            (
+                "postgresql+psycopg://me:sec%40ret@host/db?sslmode=require",
+                "postgresql+psycopg://me@host/db?sslmode=require",
+            ),
+            ("mysql+pymysql://me:secret@host/db", "mysql+pymysql://me@host/db"),
+            ("mysql://host/db?user=me&password=secret", "mysql://host/db?user=me"),
+            ("mysql://host/db?passwd=secret", "mysql://host/db"),
+            ("postgresql://:secret@/db", "postgresql://@/db"),
+        ],
+    )
+    def test_a_password_in_the_url_is_refused_and_not_repeated(self, where: str, shown: str) -> None:
+        line = refused(where)
+        assert "secret" not in line and "sec%40ret" not in line and "rest" not in line
+        assert f"use {shown} and set {PASSWORD}" in line
+        if shown.startswith("postgresql://me"):
+            checked(shown)
+
+    @pytest.mark.parametrize("where", ["postgresql://me:x@host:secret/db", "postgresql://me:secret/db", "://secret"])
+    def test_what_is_no_url_is_not_repeated(self, where: str) -> None:
+        assert "secret" not in refused(where)
+
+    @pytest.mark.parametrize(
+        ("where", "part"),
+        [
+            ("nonsense://host/db", "sqlalchemy.dialects:nonsense"),
+            ("sqlite:////no/such/folder/study.db", "unable to open database file"),
+        ],
+    )
+    def test_what_cannot_be_opened_is_one_line(self, where: str, part: str) -> None:
+        assert part in refused(where)
+
+    def test_the_password_of_the_environment_is_in_no_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        pytest.importorskip("psycopg")
+        monkeypatch.setenv(PASSWORD, "hunter2")
+        asked = []
+        monkeypatch.setattr(database, "Database", lambda url, **_: asked.append(url) or RDBStorage(url))
+        line = refused("postgresql://hunter2@127.0.0.1:1/db")
+        assert asked == ["postgresql+psycopg://hunter2:hunter2@127.0.0.1:1/db"]
+        assert "hunter2" not in line.partition("(")[2]
+
+    def test_a_missing_driver_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def no_driver(*_: object, **__: object) -> None:
+            raise ImportError("no module pymysql")
+
+        monkeypatch.setattr(database, "Database", no_driver)
+        line = refused("mysql+pymysql://host/db")
+        assert 'no module pymysql; pip install "psycopg[binary]" for PostgreSQL, or this database' in line
+
+    def test_tables_of_another_optuna_are_one_line(self, tmp_path: Path) -> None:
+        url = f"sqlite:///{tmp_path}/study.db"
+        open_storage(url).engine.dispose()  # type: ignore[attr-defined]
+        with sqlite3.connect(tmp_path / "study.db") as connection:
+            connection.execute("update version_info set schema_version = 1")
+            connection.execute("update alembic_version set version_num = 'v0.9.0.a'")
+        connection.close()
+        with pytest.raises(ConfigError, match="cannot be opened"):
+            storage._open(url, -1)

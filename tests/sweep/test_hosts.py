@@ -28,10 +28,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from visrun.config.sweeper import VisrunSweeperConf
 from visrun.sweep import plugin
-from visrun.sweep.database import StorageAway
+from visrun.sweep.database import PASSWORD
 from visrun.sweep.leadership import CLAIM
 from visrun.sweep.plugin import VisrunSweeper, last_words, start_ray
-from visrun.sweep.storage import PASSWORD, open_storage
+from visrun.sweep.storage import StorageAway, open_storage
 from visrun.sweep.study import Queue, counting, create, is_lost
 from visrun.sweep.ties import graded
 from visrun.sweep.worker import beating

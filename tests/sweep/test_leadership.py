@@ -28,11 +28,10 @@ from visrun.record.run_folder import born, this_process
 from visrun.record.sweep_files import LEAD
 from visrun.sweep import controller, leadership, worker
 from visrun.sweep.controller import lead
-from visrun.sweep.database import StorageAway
 from visrun.sweep.leadership import CLAIM, Claim, claimed, leading
 from visrun.sweep.parts import again
 from visrun.sweep.plan import Plan, make_plan
-from visrun.sweep.storage import GRACE, open_storage
+from visrun.sweep.storage import GRACE, StorageAway, open_storage
 from visrun.sweep.study import Queue, create
 
 USUAL = vars(VisrunSweeperConf(pruner={"name": "none"}, sampler={"_target_": "optuna.samplers.TPESampler"}))

@@ -1,4 +1,4 @@
-"""Where a study lives: locks that die with their holders, journals that stay whole, URLs without passwords."""
+"""Where a study lives: locks that die with their holders, journals that stay whole."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -17,14 +16,13 @@ from unittest.mock import Mock
 
 import optuna
 import pytest
-from optuna.storages import JournalStorage, RDBStorage
+from optuna.storages import JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from visrun.errors import ConfigError, VisrunError
 from visrun.sweep import storage
-from visrun.sweep.database import StorageAway
-from visrun.sweep.storage import GRACE, HEARTBEAT, PASSWORD, FileLock, checked, open_storage, quiet
+from visrun.sweep.storage import FileLock, StorageAway, open_storage, quiet
 
 HOLDER = """
 import sys, time
@@ -197,78 +195,6 @@ class TestJournal:
     def test_a_folder_that_is_missing_is_one_line(self, tmp_path: Path) -> None:
         assert "No such file or directory" in refused(str(tmp_path / "no" / "study.journal"))
         assert "Is a directory" in refused(str(tmp_path))
-
-
-class TestDatabase:
-    def test_sqlite_keeps_signs_of_life(self, tmp_path: Path) -> None:
-        made = open_storage(f"sqlite:///{tmp_path}/study.db")
-        assert isinstance(made, RDBStorage)
-        assert (made.heartbeat_interval, made.grace_period) == (HEARTBEAT, GRACE)
-        assert GRACE >= 3 * HEARTBEAT
-        made.engine.dispose()
-
-    @pytest.mark.parametrize(
-        ("where", "shown"),
-        [
-            ("postgresql://me:secret@host:5432/db", "postgresql://me@host:5432/db"),
-            ("postgresql://me:secret@rest@host/db", "postgresql://me@host/db"),
-            (
-                "postgresql+psycopg://me:sec%40ret@host/db?sslmode=require",
-                "postgresql+psycopg://me@host/db?sslmode=require",
-            ),
-            ("mysql+pymysql://me:secret@host/db", "mysql+pymysql://me@host/db"),
-            ("mysql://host/db?user=me&password=secret", "mysql://host/db?user=me"),
-            ("mysql://host/db?passwd=secret", "mysql://host/db"),
-            ("postgresql://:secret@/db", "postgresql://@/db"),
-        ],
-    )
-    def test_a_password_in_the_url_is_refused_and_not_repeated(self, where: str, shown: str) -> None:
-        line = refused(where)
-        assert "secret" not in line and "sec%40ret" not in line and "rest" not in line
-        assert f"use {shown} and set {PASSWORD}" in line
-        if shown.startswith("postgresql://me"):
-            checked(shown)
-
-    @pytest.mark.parametrize("where", ["postgresql://me:x@host:secret/db", "postgresql://me:secret/db", "://secret"])
-    def test_what_is_no_url_is_not_repeated(self, where: str) -> None:
-        assert "secret" not in refused(where)
-
-    @pytest.mark.parametrize(
-        ("where", "part"),
-        [
-            ("nonsense://host/db", "sqlalchemy.dialects:nonsense"),
-            ("sqlite:////no/such/folder/study.db", "unable to open database file"),
-        ],
-    )
-    def test_what_cannot_be_opened_is_one_line(self, where: str, part: str) -> None:
-        assert part in refused(where)
-
-    def test_the_password_of_the_environment_is_in_no_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        pytest.importorskip("psycopg")
-        monkeypatch.setenv(PASSWORD, "hunter2")
-        asked = []
-        monkeypatch.setattr(storage, "Database", lambda url, **_: asked.append(url) or RDBStorage(url))
-        line = refused("postgresql://hunter2@127.0.0.1:1/db")
-        assert asked == ["postgresql+psycopg://hunter2:hunter2@127.0.0.1:1/db"]
-        assert "hunter2" not in line.partition("(")[2]
-
-    def test_a_missing_driver_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def no_driver(*_: object, **__: object) -> None:
-            raise ImportError("no module pymysql")
-
-        monkeypatch.setattr(storage, "Database", no_driver)
-        line = refused("mysql+pymysql://host/db")
-        assert 'no module pymysql; pip install "psycopg[binary]" for PostgreSQL, or this database' in line
-
-    def test_tables_of_another_optuna_are_one_line(self, tmp_path: Path) -> None:
-        url = f"sqlite:///{tmp_path}/study.db"
-        open_storage(url).engine.dispose()  # type: ignore[attr-defined]
-        with sqlite3.connect(tmp_path / "study.db") as connection:
-            connection.execute("update version_info set schema_version = 1")
-            connection.execute("update alembic_version set version_num = 'v0.9.0.a'")
-        connection.close()
-        with pytest.raises(ConfigError, match="cannot be opened"):
-            storage._open(url, -1)
 
 
 class TestQuiet:

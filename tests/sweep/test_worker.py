@@ -22,8 +22,7 @@ from visrun.errors import ConfigError
 from visrun.record.run_folder import this_process
 from visrun.signals import Interrupted
 from visrun.sweep import worker
-from visrun.sweep.database import StorageAway
-from visrun.sweep.storage import open_storage
+from visrun.sweep.storage import StorageAway, open_storage
 from visrun.sweep.study import Params, Queue, create, is_lost
 from visrun.sweep.worker import Rules, beating, sign, work
 

@@ -28,7 +28,7 @@ from visrun.sweep import space as spaces
 from visrun.sweep.points import start_points
 from visrun.sweep.pruners import make_pruner, settled
 from visrun.sweep.space import Space
-from visrun.sweep.storage import checked, is_database
+from visrun.sweep.storage import is_database
 from visrun.sweep.study import Params
 from visrun.sweep.trial import MEASURES
 from visrun.tables import TASKS
@@ -135,6 +135,8 @@ def _highest(space: Space, name: str, usual: int) -> int:
 def _storage(settings: Mapping[str, Any], folder: Path, problems: list[str]) -> str:
     storage = str(settings["storage"] or folder / JOURNAL)
     if is_database(storage):
+        from visrun.sweep.database import checked  # and with it sqlalchemy
+
         problems.extend(complaints(partial(checked, storage)))
     return storage
 

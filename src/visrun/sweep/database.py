@@ -1,4 +1,7 @@
-"""A study's database, which may be away for a while: what it did not answer is asked again."""
+"""A study's database, which may be away for a while: what it did not answer is asked again.
+
+A password never stands in its URL, which Hydra writes into every job's folder; it comes from the environment.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +10,23 @@ import threading
 import time
 from collections.abc import Callable
 from functools import wraps
+from importlib.util import find_spec
 from typing import Any
 
 from optuna.exceptions import StorageInternalError
-from optuna.storages import RDBStorage
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from optuna.storages import BaseStorage, RDBStorage
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from visrun.console import Screen
-from visrun.errors import VisrunError, first_line
+from visrun.errors import ConfigError, VisrunError, first_line
 from visrun.signals import asked
+from visrun.sweep.storage import GRACE, HEARTBEAT, STORAGE, StorageAway, quiet
 
-STORAGE = "hydra.sweeper.storage"
 PASSWORD = "VISRUN_STORAGE_PASSWORD"
 OUTAGE = 300  # seconds that a database may be away before a process gives up
 RETRY = 1.0  # seconds between two tries meanwhile
-
-
-class StorageAway(VisrunError):
-    """A study's storage does not answer or cannot be written: the sweep goes on once it does."""
-
-    def __init__(self, line: str) -> None:
-        super().__init__(line)
-        self.exit_code = asked() or 1  # a stop is not kept waiting, and stays one
+LOCKED = 60  # seconds that SQLite waits for another program's lock before it says so
 
 
 def reason(error: BaseException) -> str:
@@ -110,3 +108,56 @@ for _name in (
 ):
     if hasattr(RDBStorage, _name):
         setattr(Database, _name, _patient(getattr(RDBStorage, _name)))
+
+
+def open_database(where: str) -> BaseStorage:
+    """See :func:`visrun.sweep.storage.open_storage`."""
+    url = checked(where)
+    password = os.environ.get(PASSWORD)
+    if password and url.host:
+        url = url.set(password=password)
+    if url.drivername == "postgresql" and find_spec("psycopg2") is None:
+        url = url.set(drivername="postgresql+psycopg")
+    sqlite = url.get_backend_name() == "sqlite"
+    engine: dict[str, Any] = {"connect_args": {"timeout": LOCKED}} if sqlite else {"pool_pre_ping": True}
+    try:
+        with quiet():
+            storage = _tables(url.render_as_string(hide_password=False), engine)
+    except ImportError as error:
+        raise ConfigError(
+            f'{STORAGE}={where}: {error}; pip install "psycopg[binary]" for PostgreSQL, or this database\'s driver'
+        ) from None
+    except (SQLAlchemyError, RuntimeError) as error:  # the latter where its tables are of another version of Optuna
+        raise ConfigError(f"{STORAGE}={where}: cannot be opened ({reason(error)})") from None
+    storage.where = where
+    return storage
+
+
+def _tables(url: str, engine: dict[str, Any]) -> Database:
+    """A database with Optuna's tables; of several who make them at the same moment, all but one have to try again."""
+    for patience in (0.1, 0.2, 0.4, 0.8, 1.6):
+        try:
+            return Database(url, engine_kwargs=engine, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
+        except SQLAlchemyError as error:
+            if not isinstance(error, IntegrityError) and "already exists" not in str(error):
+                raise
+        time.sleep(patience)
+    return Database(url, engine_kwargs=engine, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
+
+
+def checked(where: str) -> URL:
+    """The URL of a database.
+
+    Raises:
+        ConfigError: It is none, or a password stands in it.
+    """
+    try:
+        url = make_url(where)
+    except (ArgumentError, ValueError):  # which may show a password that stands at a wrong place
+        raise ConfigError(f"{STORAGE}={where.partition('://')[0]}://...: no path and no URL of a database") from None
+    secret = {"password", "passwd"} & url.query.keys()
+    if url.password is not None or secret:
+        host = url.host and url.host.rpartition("@")[2]  # what stands before is the rest of a password with an @
+        shown = url._replace(password=None, host=host).difference_update_query(list(secret)).render_as_string()
+        raise ConfigError(f"{STORAGE}: a password in the URL would be written to files; use {shown} and set {PASSWORD}")
+    return url

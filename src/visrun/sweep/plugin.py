@@ -33,10 +33,10 @@ from visrun.console import Screen
 from visrun.errors import ConfigError, VisrunError
 from visrun.machine import own_slot
 from visrun.signals import Interrupted, asked
-from visrun.sweep.database import StorageAway
 from visrun.sweep.jobs import JobConfigs
 from visrun.sweep.plan import GRID, Plan, make_plan
 from visrun.sweep.slots import die_with_leader
+from visrun.sweep.storage import StorageAway
 from visrun.text import plural
 
 IN_PROCESS = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"

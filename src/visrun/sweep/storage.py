@@ -9,28 +9,32 @@ import errno
 import fcntl
 import os
 import threading
-import time
 import warnings
 from collections.abc import Generator
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from visrun.errors import ConfigError, VisrunError
-from visrun.sweep.database import PASSWORD, STORAGE, Database, StorageAway, reason
+from visrun.signals import asked
 
+STORAGE = "hydra.sweeper.storage"
 BEGIN = b'{"op_code"'  # of a journal's first line
 HEARTBEAT = 15  # seconds between two signs of life of a trial in a database
-LOCKED = 60  # seconds that SQLite waits for another program's lock before it says so
 GRACE = 60  # seconds without one after which a trial counts as lost
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # what a file system without them says
+
+
+class StorageAway(VisrunError):
+    """A study's storage does not answer or cannot be written: the sweep goes on once it does."""
+
+    def __init__(self, line: str) -> None:
+        super().__init__(line)
+        self.exit_code = asked() or 1  # a stop is not kept waiting, and stays one
 
 
 def is_database(storage: str) -> bool:
@@ -113,7 +117,11 @@ def open_storage(where: str) -> BaseStorage:
 
 @cache
 def _open(where: str, _: int) -> BaseStorage:
-    return _database(where) if is_database(where) else _journal(Path(where))
+    if not is_database(where):
+        return _journal(Path(where))
+    from visrun.sweep.database import open_database  # and with it sqlalchemy, which takes as long as optuna itself
+
+    return open_database(where)
 
 
 def _journal(path: Path) -> BaseStorage:
@@ -148,58 +156,6 @@ def cut_torn_line(journal: Path) -> None:
         if file.read(1) not in (b"", b"\n"):
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)
-
-
-def _database(where: str) -> BaseStorage:
-    url = checked(where)
-    password = os.environ.get(PASSWORD)
-    if password and url.host:
-        url = url.set(password=password)
-    if url.drivername == "postgresql" and find_spec("psycopg2") is None:
-        url = url.set(drivername="postgresql+psycopg")
-    sqlite = url.get_backend_name() == "sqlite"
-    engine: dict[str, Any] = {"connect_args": {"timeout": LOCKED}} if sqlite else {"pool_pre_ping": True}
-    try:
-        with quiet():
-            storage = _tables(url.render_as_string(hide_password=False), engine)
-    except ImportError as error:
-        raise ConfigError(
-            f'{STORAGE}={where}: {error}; pip install "psycopg[binary]" for PostgreSQL, or this database\'s driver'
-        ) from None
-    except (SQLAlchemyError, RuntimeError) as error:  # the latter where its tables are of another version of Optuna
-        raise ConfigError(f"{STORAGE}={where}: cannot be opened ({reason(error)})") from None
-    storage.where = where
-    return storage
-
-
-def _tables(url: str, engine: dict[str, Any]) -> Database:
-    """A database with Optuna's tables; of several who make them at the same moment, all but one have to try again."""
-    for patience in (0.1, 0.2, 0.4, 0.8, 1.6):
-        try:
-            return Database(url, engine_kwargs=engine, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
-        except SQLAlchemyError as error:
-            if not isinstance(error, IntegrityError) and "already exists" not in str(error):
-                raise
-        time.sleep(patience)
-    return Database(url, engine_kwargs=engine, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
-
-
-def checked(where: str) -> URL:
-    """The URL of a database.
-
-    Raises:
-        ConfigError: It is none, or a password stands in it.
-    """
-    try:
-        url = make_url(where)
-    except (ArgumentError, ValueError):  # which may show a password that stands at a wrong place
-        raise ConfigError(f"{STORAGE}={where.partition('://')[0]}://...: no path and no URL of a database") from None
-    secret = {"password", "passwd"} & url.query.keys()
-    if url.password is not None or secret:
-        host = url.host and url.host.rpartition("@")[2]  # what stands before is the rest of a password with an @
-        shown = url._replace(password=None, host=host).difference_update_query(list(secret)).render_as_string()
-        raise ConfigError(f"{STORAGE}: a password in the URL would be written to files; use {shown} and set {PASSWORD}")
-    return url
 
 
 _silence = threading.RLock()  # Python's list of warning filters is one for all threads

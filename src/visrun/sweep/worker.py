@@ -14,8 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from visrun.errors import VisrunError, first_line
 from visrun.record.run_folder import this_process
-from visrun.sweep.database import StorageAway
-from visrun.sweep.storage import HEARTBEAT
+from visrun.sweep.storage import HEARTBEAT, StorageAway
 from visrun.sweep.study import Params, Queue
 from visrun.sweep.trials import too_many_failed
 
