@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +89,56 @@ def test_upright_boxes_agree_with_torchvision() -> None:
         assert boxes.nms(given_boxes, scores, labels, threshold=threshold).equal(theirs)
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(0, 10_000),
+    st.integers(0, 80),
+    st.sampled_from([0.0, 0.3, 0.5, 0.6]),
+    st.floats(5, 200),
+    st.sampled_from([None, 1, 3, 60]),
+    st.booleans(),
+    st.sampled_from([torch.float32, torch.float64]),
+)
+def test_upright_boxes_one_by_one_are_those_of_the_fixed_point(
+    seed: int, count: int, threshold: float, spread: float, classes: int | None, whole: bool, kind: torch.dtype
+) -> None:
+    """In this order, too; with equal scores, sides in whole pixels whose overlap may be the threshold, no area."""
+    found, scores, _ = random_boxes(count, seed, spread)
+    found = boxes.le90_to_xyxy(found).to(kind)
+    if whole:
+        found = (found / 4).round()
+        found[::7, 2:] = found[::7, :2]
+    labels = None if classes is None else torch.arange(count) ** 2 % classes
+    everywhere = torch.arange(count)  # each from a source of its own, which the loop does not take
+    expected = boxes.nms(found, scores.to(kind), labels, threshold=threshold, sources=everywhere)
+    assert boxes.nms(found, scores.to(kind), labels, threshold=threshold).equal(expected)
+
+
+def test_upright_boxes_are_not_compared_each_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which takes many times as long on a CPU."""
+    monkeypatch.setattr(MODULE, "near_pairs", None)
+    found, scores, labels = random_boxes(30, 0)
+    assert len(boxes.nms(boxes.le90_to_xyxy(found), scores, labels, threshold=0.3))
+
+
+def test_under_autocast_overlaps_keep_float64() -> None:
+    close = torch.tensor([[0.0, 0.0, 2.0, 1.0], [0.0, 0.0, 1.0 + 1e-9, 1.0]], dtype=torch.float64)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert boxes.nms(close, torch.tensor([0.9, 0.8]), threshold=0.5).tolist() == [0]
+
+
+def test_of_torchvision_only_the_library_is_loaded_where_it_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import sys, torch; from visrun.boxes import nms\n"
+        "print(nms(torch.tensor([[0.0, 0, 2, 2]] * 2), torch.ones(2), threshold=0.5).tolist(), end=' ')\n"
+        "print([name for name in ('torchvision', 'torch._dynamo') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[0] []\n"
+    monkeypatch.setattr(MODULE.PathFinder, "find_spec", lambda *_: None)
+    assert MODULE._loop.__wrapped__() is MODULE._loop()
+
+
 def test_a_chain_takes_one_round_a_link() -> None:
     """Each suppresses the next, so every second stays: the case that a single pass over all pairs gets wrong."""
     count = 101
@@ -145,7 +197,8 @@ def test_many_boxes_are_thinned_out_to_the_same_set(kind: str, monkeypatch: pyte
             expected = greedy(overlap(given_boxes, given_boxes), scores, named, 0.3)
             for most in (0, 100):
                 monkeypatch.setattr(MODULE, "AT_ONCE", most)
-                assert suppress(given_boxes, scores, named, threshold=0.3).tolist() == expected
+                kept = suppress(given_boxes, scores, named, threshold=0.3, sources=torch.arange(150))
+                assert kept.tolist() == expected
 
 
 def test_few_overlaps_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Greedy non-maximum suppression without a loop over boxes.
+"""Greedy non-maximum suppression: on a CPU torchvision's of upright boxes, all else without a loop over boxes.
 
 Greedy suppression keeps a box unless a kept, better box of its class overlaps it. That set is the only fixed point of
 "keep what no kept, better box overlaps": the best box is settled at the start and every round settles at least the
@@ -8,8 +8,13 @@ different sizes, and of the others most have a box that a third one suppresses.
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable
+from functools import cache
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,6 +45,8 @@ def nms(
         sources: (N,); boxes of one source leave each other alone: it has suppressed among them already.
     """
     boxes = boxes.double()
+    if boxes.is_cpu and sources is None:
+        return _one_by_one(boxes, scores, labels, threshold)
     centre, size = xyxy_to_cxcywh(boxes).split(2, -1)
     around = centre, size / 2, box_area(boxes)
     return _greedy(around, lambda i, j: iou(boxes[i], boxes[j]), scores, labels, threshold, sources)
@@ -68,6 +75,36 @@ def polygon_nms(
         return polygon_iou_of(polygons, polygons, i, j)
 
     return _greedy((*hulls(polygons), polygon_area(polygons)), pairs, scores, labels, threshold, sources)
+
+
+@torch.no_grad()
+def _one_by_one(boxes: Tensor, scores: Tensor, labels: Tensor | None, threshold: float) -> Tensor:
+    """:func:`nms` by a loop over the classes and over the boxes of each. A GPU would be waited for in every class."""
+    order = scores.argsort(descending=True, stable=True)
+    rows, counts = order, [len(order)]
+    if labels is not None:
+        rows = order[labels[order].argsort(stable=True)]
+        counts = labels.unique(return_counts=True)[1].tolist()
+    classes = zip(*(values.split(counts) for values in (rows, boxes[rows], scores[rows].double())), strict=True)
+    suppress = _loop()
+    found = [row[suppress(box, score, threshold)] if len(row) > 1 else row for row, box, score in classes]
+    kept = torch.zeros(len(order), dtype=torch.bool).index_fill(0, torch.cat([order[:0], *found]), True)
+    return order[kept[order]]
+
+
+@cache
+def _loop() -> Any:
+    """torchvision's operator: boxes (N, 4) and scores (N,) of one class and type, and an IoU -> the indices kept.
+
+    Its library by itself, where that is found: the package has torch._dynamo and sympy with it, a second or two.
+    """
+    package = find_spec("torchvision")
+    library = PathFinder.find_spec("torchvision._C", package.submodule_search_locations) if package else None
+    if library is None or library.origin is None:
+        importlib.import_module("torchvision")
+    else:
+        torch.ops.load_library(library.origin)
+    return torch.ops.torchvision.nms
 
 
 @torch.no_grad()
