@@ -15,7 +15,7 @@ import pytest
 
 from visrun.tracking import client
 from visrun.tracking.client import ENVIRONMENT, NOISY, current, environment, make_client, undone
-from visrun.tracking.uris import URI, sqlite_path
+from visrun.tracking.uris import URI, sqlite_path, sqlite_uri
 
 
 @pytest.mark.slow
@@ -66,6 +66,17 @@ def test_a_store_whose_making_broke_off_is_made_anew(tmp_path: Path, monkeypatch
         made = make_client(f"sqlite:///{tmp_path}/a [1].db")
         assert isinstance(made, mlflow.MlflowClient) and made.search_experiments()
     assert {file.name for file in tmp_path.iterdir()} == {"a [1].db", "a [1].db.lock"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["it's 5\" wide", "seeds :one"]
+)  # what ends a text of SQL, and a parameter of SQLAlchemy's
+def test_a_store_is_made_in_a_folder_of_any_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    with undone():
+        assert make_client(sqlite_uri(Path("mlflow.db"))).search_experiments()
 
 
 @pytest.mark.slow

@@ -27,6 +27,8 @@ ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+# Where the experiment lies that every store has: MLflow writes it into SQL as it is, and a path may have quotes in it.
+ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
 NOISY = ("mlflow", "alembic", "urllib3.connectionpool")
 # What MLflow imports as well as the training.
 SHARED = (
@@ -56,7 +58,7 @@ class Answering:
 
 @contextlib.contextmanager
 def environment(name: str, value: str) -> Iterator[None]:
-    """Let one of the variables of `hush_process` be ``value`` for a while.
+    """Let a variable, such as one of `hush_process`, be ``value`` for a while.
 
     A tracker's thread may outlive its run: what has been changed meanwhile, as by `undone`, stays.
     """
@@ -155,7 +157,8 @@ def _make_tables(database: Path) -> None:
     for left in database.parent.glob(f"{glob.escape(database.name)}.new-*"):
         left.unlink()
     new = database.with_name(f"{database.name}.new-{time.time_ns()}")  # MLflow remembers the stores it has opened
-    MlflowClient(tracking_uri=sqlite_uri(new))
+    with environment(ROOT, (database.parent / "mlruns").as_uri()):
+        MlflowClient(tracking_uri=sqlite_uri(new))
     if database.stat().st_size:  # somebody who knows no lock was quicker
         new.unlink()
     else:
