@@ -43,6 +43,39 @@ def test_no_batch_leaves_the_statistics_alone():
     assert norm.running_mean.item() == 3.0
 
 
+class Glancing(nn.Module):
+    """Its head looks at the images that are above 0, as a detector's at what was found."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.BatchNorm1d(1), nn.BatchNorm1d(1)
+
+    def forward(self, images):
+        self.body(images)
+        return self.head(images[images[:, 0] > 0])
+
+
+@pytest.mark.parametrize("pattern", ["x-", "-x", "--x-y", "xy", "y-x"])
+def test_batches_in_which_a_head_sees_nothing_have_no_part_in_its_statistics(pattern):
+    values = {"x": [[1.0], [3.0]], "y": [[4.0], [10.0]], "-": [[-1.0], [-5.0]]}
+    model, seen = Glancing(), [values[one] for one in pattern]
+    measure(model, [Batch(torch.tensor(one)) for one in seen])
+    for norm, given in ((model.body, seen), (model.head, [one for one in seen if one[0][0] > 0])):
+        each = torch.tensor(given)
+        assert norm.running_mean.item() == pytest.approx(each.mean(1).mean().item())
+        assert norm.running_var.item() == pytest.approx(each.var(1).mean().item())
+        assert norm.momentum == 0.1 and not norm._forward_pre_hooks
+
+
+def test_a_head_that_sees_nothing_at_all_keeps_its_statistics():
+    model = Glancing()
+    model.head.running_mean.fill_(3.0)
+    model.head.running_var.fill_(7.0)
+    measure(model, [Batch(torch.tensor([[-1.0], [-5.0]]))] * 2)
+    assert (model.head.running_mean.item(), model.head.running_var.item()) == (3.0, 7.0)
+    assert model.body.running_mean.item() == pytest.approx(-3.0)
+
+
 @pytest.mark.parametrize(("size", "batches"), [(1, 64), (2, 32), (6, 11), (7, 10), (8, 10), (32, 10)])
 def test_ten_batches_are_drawn_and_more_of_few_images(size, batches):
     drawn = count()

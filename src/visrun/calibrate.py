@@ -8,7 +8,7 @@ arXiv 2105.07576, section 3); they serve the averaged weights of an EMA as well,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,24 +24,22 @@ BATCHES, IMAGES = 10, 64  # how many are averaged at least: ten batches of one i
 
 @torch.no_grad()
 def calibrate(model: nn.Module, batches: Iterable[Any], *, device: torch.device, precision: str) -> None:
-    """Replace the running statistics of all trained BatchNorm layers by their mean over ``batches``.
+    """Replace the running statistics of each trained BatchNorm layer by their mean over what ``batches`` give it.
+
+    One that is given nothing keeps its own, as in a head that looks at what was found where nothing is.
 
     Args:
-        batches: Training batches of one size, of which :func:`enough` are taken; with none the statistics stay.
+        batches: Training batches of one size, of which :func:`enough` are taken.
         precision: "bf16" or "fp32".
     """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and keeps_averages(module)]
     if not norms:
         return
     with measuring(model, norms):
-        for number, batch in enumerate(batches):
-            if number == 0:
-                forget(norms)
-            for norm in norms:  # an even mean of all so far; with None the layer would read its counter from the device
-                norm.momentum = 1 / (number + 1)
+        for number, batch in enumerate(batches, start=1):
             with autocast(device, precision):
                 model(batch.images)
-            if number + 1 == enough(len(batch.images)):
+            if number == enough(len(batch.images)):
                 break
 
 
@@ -55,22 +53,37 @@ def keeps_averages(norm: _BatchNorm) -> bool:
     return norm.track_running_stats and not isinstance(norm, Fixed)
 
 
-def forget(norms: list[_BatchNorm]) -> None:
-    """Begin the averages anew."""
-    for norm in norms:
-        norm.reset_running_stats()
-
-
 @contextmanager
 def measuring(model: nn.Module, norms: list[_BatchNorm]) -> Iterator[None]:
-    """Within: ``norms`` update their averages, and nothing else of ``model`` acts as in training."""
+    """Within: ``norms`` average what they are given, and nothing else of ``model`` acts as in training."""
     before = [norm.momentum for norm in norms]
+    hooks = [norm.register_forward_pre_hook(averaging()) for norm in norms]
     model.eval()
     for norm in norms:
         norm.train()
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, before, strict=True):
+        for norm, momentum, hook in zip(norms, before, hooks, strict=True):
             norm.momentum = momentum
+            hook.remove()
         model.eval()
+
+
+def averaging() -> Callable[[Any, Any], None]:
+    """A forward pre-hook by which a BatchNorm's statistics become an even mean over its inputs from now on.
+
+    An input without an element, which they ignore, has no part in it.
+    """
+    count = 0
+
+    def begin_or_go_on(norm: Any, args: Any) -> None:
+        nonlocal count
+        if not args[0].numel():
+            return
+        if count == 0:
+            norm.reset_running_stats()
+        count += 1
+        norm.momentum = 1 / count  # with None the layer would read its counter from the device
+
+    return begin_or_go_on
