@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-BLOCK, BLOCK_ON_GPU = 1 << 18, 1 << 23  # entries of the comparison held at a time; on a GPU launches cost more
+BLOCK, BLOCK_ON_GPU = 1 << 16, 1 << 23  # entries compared at a time: a cache holds them; on a GPU launches cost more
 ROUNDING = 1e-9  # share by which hulls may overlap more than what is in them, since both are rounded
 
 
@@ -31,12 +31,10 @@ def near_pairs(
         above: An IoU, and the areas (N,) and (M,) of what is in the hulls: only pairs whose hulls overlap so much that
             it may have a larger one.
     """
-    a, b = _sides(centre_a, half_a), _sides(centre_b, half_b)
-    of_a, of_b = labels or (torch.zeros_like(x[0], dtype=torch.long) for x in (a, b))
+    hull_a, hull_b = _sides(centre_a, half_a), _sides(centre_b, half_b)
+    of_a, of_b = labels or (torch.zeros_like(x[0], dtype=torch.long) for x in (hull_a, hull_b))
     order_a, order_b = of_a.argsort(stable=True), of_b.argsort(stable=True)  # a label after the other
-    if above is not None:
-        a, b = (torch.cat([sides, area[None]]) for sides, area in zip((a, b), above[1:], strict=True))
-    a, b, of_a, of_b = a[:, order_a], b[:, order_b], of_a[order_a], of_b[order_b]
+    a, b, of_a, of_b = hull_a[:, order_a], hull_b[:, order_b], of_a[order_a], of_b[order_b]
     highs = torch.searchsorted(of_b, of_a, right=True).tolist()
     lows = range(len(highs)) if later else torch.searchsorted(of_b, of_a).tolist()
     found = [(order_a[:0], order_b[:0])]
@@ -45,14 +43,18 @@ def near_pairs(
         low = lows[start]
         end = _end(highs, start, low, BLOCK_ON_GPU if a.is_cuda else BLOCK)
         part, others = slice(start, end), slice(low, highs[end - 1])
-        left, right = a[:, part, None], b[:, None, others]
-        near = _meet(left, right) if above is None else _alike(left, right, above[0])
+        near = _meet(a[:, part, None], b[:, None, others])
         if labels is not None:
             near &= of_a[part, None] == of_b[others]
         if later:
             near = near.triu(1)
         first, second = near.nonzero().unbind(1)
-        found.append((order_a[first + start], order_b[second + low]))
+        first, second = order_a[first + start], order_b[second + low]
+        if above is not None:
+            least, area_a, area_b = above
+            likely = _alike(hull_a[:, first], hull_b[:, second], area_a[first], area_b[second], least)
+            first, second = first[likely], second[likely]
+        found.append((first, second))
         start = end
     return torch.cat([first for first, _ in found]), torch.cat([second for _, second in found])
 
@@ -74,8 +76,8 @@ def _meet(a: Tensor, b: Tensor) -> Tensor:
     return (a[0] <= b[2]) & (b[0] <= a[2]) & (a[1] <= b[3]) & (b[1] <= a[3])
 
 
-def _alike(a: Tensor, b: Tensor, above: float) -> Tensor:
-    """(5, N, 1), (5, 1, M), sides and area -> (N, M) whether so much may lie in both that the IoU is above this."""
-    width, height = (torch.minimum(a[i + 2], b[i + 2]).sub_(torch.maximum(a[i], b[i])).clamp_(min=0) for i in (0, 1))
-    shared = torch.minimum(width.mul_(height), torch.minimum(a[4], b[4]))
-    return shared.mul_((1 + ROUNDING) * (1 + above)) > (a[4] + b[4]).mul_(above)
+def _alike(a: Tensor, b: Tensor, area_a: Tensor, area_b: Tensor, least: float) -> Tensor:
+    """(4, K) sides of hulls that meet, (K,) areas -> (K,) whether so much may lie in both that the IoU is larger."""
+    width, height = (torch.minimum(a[i + 2], b[i + 2]).sub_(torch.maximum(a[i], b[i])) for i in (0, 1))
+    shared = torch.minimum(width.mul_(height), torch.minimum(area_a, area_b))
+    return shared.mul_((1 + ROUNDING) * (1 + least)) > (area_a + area_b).mul_(least)
