@@ -29,6 +29,7 @@ STATIC: list[tuple[Callable[..., Tensor], tuple[tuple[int, ...], ...], tuple[int
     (boxes.quads_to_le90, ((2, 3, 8),), (2, 3, 5)),
     (boxes.rotated_intersection, ((3, 1, 5), (2, 5)), (3, 2)),
     (boxes.rotated_iou, ((3, 1, 5), (2, 5)), (3, 2)),
+    (boxes.xyxy_to_le90, ((2, 3, 4),), (2, 3, 5)),
 ]
 
 

@@ -15,6 +15,7 @@ from visrun import boxes
 BOX = st.tuples(*(st.floats(-500, 500),) * 2, *(st.floats(0, 300),) * 2, st.floats(-20, 20))
 TO = [
     (boxes.xyxy_to_cxcywh, 4, 4),
+    (boxes.xyxy_to_le90, 4, 5),
     (boxes.canonical, 5, 5),
     (boxes.le90_to_quads, 5, 8),
     (boxes.le90_to_xyxy, 5, 4),
@@ -32,6 +33,7 @@ def apart(one: Tensor, two: Tensor) -> float:
 def test_formats_by_hand() -> None:
     xyxy = torch.tensor([[10.0, 20.0, 50.0, 30.0], [0.0, 0.0, 2.0, 6.0]])
     assert boxes.xyxy_to_cxcywh(xyxy).tolist() == [[30, 25, 40, 10], [1, 3, 2, 6]]
+    assert boxes.xyxy_to_le90(xyxy).tolist() == [[30, 25, 40, 10, 0], [1, 3, 2, 6, 0]]
     le90 = torch.tensor([[30, 25, 40, 10, 0], [1, 3, 6, 2, -pi / 2]])
     torch.testing.assert_close(boxes.le90_to_xyxy(le90), xyxy)
     quads = boxes.le90_to_quads(le90)

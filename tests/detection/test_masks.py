@@ -7,7 +7,7 @@ import math
 import torch
 
 from visrun.boxes import masks_to_le90
-from visrun.detection.masks import as_bytes, filled, logits_of, of_objects, pasted, within
+from visrun.detection.masks import as_bytes, between_cells, enlarged, filled, logits_of, of_objects, pasted, within
 
 
 def test_masks_of_objects_look_through_both_layers() -> None:
@@ -48,6 +48,19 @@ def test_a_drawn_box_is_found_again() -> None:
     assert abs(found[0, 4].item() - 0.5) < 0.03
     assert filled(torch.zeros(0, 5), (4, 4)).shape == (0, 4, 4)
     assert not filled(torch.tensor([[5.0, 5.0, 0.0, 0.0, math.pi]]), (8, 8)).any()
+
+
+def test_an_object_between_the_cells_is_enlarged_to_its_box() -> None:
+    masks = torch.zeros(3, 4, 5, dtype=torch.bool)
+    masks[0, 1:3, 2] = True
+    boxes = torch.tensor([[7.0, 3.0, 13.0, 14.0], [3.0, 4.0, 6.0, 7.0], [18.6, 0.2, 19.6, 1.4]])
+    assert between_cells(masks).tolist() == [False, True, True]
+    page = enlarged(masks, boxes)
+    assert page.shape == (3, 16, 20) and page.dtype == torch.bool
+    assert page[0].sum() == 32 and page[0, 4:12, 8:12].all()  # its cells, whatever its box
+    assert page[1].sum() == 9 and page[1, 4:7, 3:6].all()
+    assert page[2].sum() == 1 and page[2, 0, 18:].any()  # a box of one pixel, which training has at least
+    assert enlarged(masks[:0], boxes[:0]).shape == (0, 16, 20)
 
 
 def test_pasted_masks_fill_their_boxes_and_nothing_else() -> None:

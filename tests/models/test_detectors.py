@@ -191,6 +191,17 @@ def test_what_it_is_told(target: str) -> None:
         )
 
 
+def test_an_object_between_the_masks_cells_does_not_teach_an_empty_mask() -> None:
+    """One between the cells, and one without a number, as all beyond those that masks have room for."""
+    rows, masks = scene("instances")
+    rows[0, 2:4] = torch.tensor([[1.0, 0, 3, 71, 72, 74, 75], [0.0, 0, 0, 80, 80, 90, 84]])
+    network = Steady([])
+    Detector(network, FAMILY, target="instances")(torch.zeros(2, 3, SIDE, SIDE)).losses(rows, masks)
+    told = network.told[0]["masks"]
+    assert told.flatten(1).sum(1).tolist() == [16 * 90, 16 * 63, 9, 40]
+    assert told[2, 72:75, 71:74].all() and told[3, 80:84, 80:90].all()
+
+
 @HEAVY
 @pytest.mark.parametrize("name", ["retinanet", "fcos"])
 def test_a_chosen_loss_measures_the_boxes(name: str) -> None:

@@ -20,6 +20,7 @@ from visrun.boxes.formats import (
     polygons_to_xyxy,
     turn,
     xyxy_to_cxcywh,
+    xyxy_to_le90,
 )
 from visrun.boxes.gaussian import kl_divergence, probiou
 from visrun.boxes.nms import nms, polygon_nms, rotated_nms
@@ -52,4 +53,5 @@ __all__ = [
     "rotated_nms",
     "turn",
     "xyxy_to_cxcywh",
+    "xyxy_to_le90",
 ]

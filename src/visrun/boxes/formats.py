@@ -27,6 +27,12 @@ def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
     return torch.cat([(low + high) / 2, high - low], -1)
 
 
+def xyxy_to_le90(boxes: Tensor) -> Tensor:
+    """(..., 4) -> (..., 5), with an angle of 0 whatever side is longer."""
+    boxes = xyxy_to_cxcywh(boxes)
+    return torch.cat([boxes, torch.zeros_like(boxes[..., :1])], -1)
+
+
 def canonical(boxes: Tensor) -> Tensor:
     """The le90 form of (..., 5): the same rectangle with width >= height and -pi/2 <= angle < pi/2.
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from visrun.boxes.formats import turn
+from visrun.boxes.formats import turn, xyxy_to_le90
 from visrun.boxes.numbers import wide
 from visrun.data.objects import MASK_STRIDE
 
@@ -24,6 +24,12 @@ def of_objects(masks: Tensor, numbers: Tensor) -> Tensor:
     wanted = numbers.to(masks.dtype)[:, :, None, None]
     found = torch.stack([layer[:, None] == wanted for layer in masks.unbind(1)]).any(0)
     return found & (wanted > 0)
+
+
+def between_cells(masks: Tensor) -> Tensor:
+    """(..., h, w) bool -> (...): whose object lies between the cells, as a small one may; it must not teach that empty
+    mask."""
+    return ~masks.flatten(-2).any(-1)
 
 
 def logits_of(coefficients: Tensor, prototypes: Tensor) -> Tensor:
@@ -57,6 +63,17 @@ def filled(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     dx, dy = x[None, None, :] - boxes[:, 0, None, None], y[None, :, None] - boxes[:, 1, None, None]
     along, across = turn(dx, dy, -boxes[:, 4, None, None])
     return (along.abs() <= boxes[:, 2, None, None] / 2) & (across.abs() <= boxes[:, 3, None, None] / 2)
+
+
+def enlarged(masks: Tensor, boxes: Tensor) -> Tensor:
+    """Masks at the training image's own pixels: (N, h, w) and (N, 4) xyxy -> (N, 4 h, 4 w) bool.
+
+    An object between the cells fills its box.
+    """
+    page = masks.repeat_interleave(MASK_STRIDE, 1).repeat_interleave(MASK_STRIDE, 2)
+    lost = between_cells(masks)
+    page[lost] = filled(xyxy_to_le90(boxes[lost]), (page.shape[1], page.shape[2]))
+    return page
 
 
 def pasted(masks: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:

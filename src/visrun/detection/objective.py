@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from visrun.batch import Batch
-from visrun.boxes import iou, probiou, xyxy_to_cxcywh
+from visrun.boxes import iou, probiou, xyxy_to_le90
 from visrun.data.objects import BOX, ID, IGNORED, LABEL
 from visrun.detection.assign import Assigned, assign
 from visrun.detection.decode import Output, looks
 from visrun.detection.losses import BoxLoss
-from visrun.detection.masks import MARGIN, logits_of, of_objects, within
+from visrun.detection.masks import MARGIN, between_cells, logits_of, of_objects, within
 from visrun.device import full_precision
 
 MaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -96,7 +96,7 @@ def _assigned(points: Tensor, target: Tensor) -> Assigned:
     target = _filled(target)
     boxes, there = target[..., BOX], target[..., LABEL] >= 0
     if boxes.shape[-1] == 4:
-        boxes = torch.cat([xyxy_to_cxcywh(boxes), torch.zeros_like(boxes[..., :1])], -1)
+        boxes = xyxy_to_le90(boxes)
     ignored = target[..., IGNORED] > 0
     return assign(points, boxes, real=there & ~ignored, ignored=there & ignored)
 
@@ -156,7 +156,7 @@ def _mask_loss(
     coefficients = coefficients.gather(1, chosen[..., None].expand(-1, -1, coefficients.shape[2]))
     logits = logits_of(coefficients, output["prototypes"])
     truth = of_objects(masks, torch.where(used, numbers.gather(1, chosen), 0.0))
-    used = used & truth.flatten(2).any(2)  # an object that lies between the cells must not teach an empty mask
+    used = used & ~between_cells(truth)
     boxes = wanted.gather(1, chosen[..., None].expand(-1, -1, 4))
     inside = within(boxes, (logits.shape[2], logits.shape[3]), margin=MARGIN) & used[..., None, None]
     return (mask_loss(logits, truth.float(), inside) * used).sum() / used.sum().clamp(min=1)

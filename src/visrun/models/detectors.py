@@ -26,7 +26,7 @@ from visrun.data.objects import BOX, ID, IGNORED, LABEL, MASK_STRIDE
 from visrun.detection import losses
 from visrun.detection.decode import MOST
 from visrun.detection.losses import BoxLoss
-from visrun.detection.masks import as_bytes, filled, of_objects, pasted
+from visrun.detection.masks import as_bytes, enlarged, filled, of_objects, pasted
 from visrun.detection.results import padded
 from visrun.models.classifiers import HALF, imagenet_weights
 from visrun.models.fitting import inside
@@ -172,7 +172,7 @@ class Pending:
             truth["masks"] = filled(rows[:, BOX], (height, width)).to(torch.uint8)
         elif self.detector.target == "instances":
             small = of_objects(layers[None], rows[None, :, ID])[0]
-            truth["masks"] = small.repeat_interleave(MASK_STRIDE, 1).repeat_interleave(MASK_STRIDE, 2).to(torch.uint8)
+            truth["masks"] = enlarged(small, truth["boxes"]).to(torch.uint8)
         return truth
 
 
