@@ -29,6 +29,7 @@ Pairs = Callable[[Tensor, Tensor], Tensor]  # indices (K,) and (K,) -> of each p
 
 # Pairs that are looked at in one go; more are thinned out first. On a GPU launches cost more than looking.
 AT_ONCE, AT_ONCE_ON_GPU = 1 << 12, 1 << 22
+LIBRARIES = ("_C", "_C_stable")  # names of torchvision's library of operators, by its version
 WORTH = 0.95  # share of the pairs up to which one more thinning has to leave
 
 
@@ -99,11 +100,13 @@ def _loop() -> Any:
     Its library by itself, where that is found: the package has torch._dynamo and sympy with it, a second or two.
     """
     package = find_spec("torchvision")
-    library = PathFinder.find_spec("torchvision._C", package.submodule_search_locations) if package else None
-    if library is None or library.origin is None:
+    folder = package.submodule_search_locations if package else None
+    libraries = (PathFinder.find_spec(f"torchvision.{name}", folder) for name in LIBRARIES)
+    library = next((found.origin for found in libraries if found and found.origin), None)
+    if library is None:
         importlib.import_module("torchvision")
     else:
-        torch.ops.load_library(library.origin)
+        torch.ops.load_library(library)
     return torch.ops.torchvision.nms
 
 
