@@ -1,3 +1,4 @@
+import copy
 from dataclasses import dataclass
 from itertools import count
 
@@ -113,6 +114,18 @@ def test_frozen_layers_keep_the_statistics_they_came_with():
     measure(model, [Batch(torch.full((2, 3, 4, 4), 5.0))])
     assert model[0].running_mean.tolist() == [0.0, 0.0, 0.0]
     assert model[2].running_mean.tolist() != [0.0, 0.0]
+
+
+@pytest.mark.parametrize("sides", [1, 2, 3])
+def test_frozen_layers_of_any_input_stay_as_they_are(sides):
+    norm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[sides - 1]
+    model = nn.Sequential(norm(3), norm(3))
+    freeze_all_but(model, ("1",))
+    given = torch.randn(2, 3, *[4] * sides) * 5 + 3
+    assert torch.allclose(model.train()[0](given), given / (1 + model[0].eps) ** 0.5)
+    measure(model, [Batch(given)])
+    assert model[0].running_mean.tolist() == [0.0] * 3 and not copy.deepcopy(model).train()[0].training
+    assert model[1].running_mean.tolist() != [0.0] * 3
 
 
 def test_evaluation_then_sees_what_training_saw():

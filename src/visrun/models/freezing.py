@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from visrun.models.fitting import inside
 
@@ -32,17 +33,17 @@ def freeze_all_but(module: nn.Module, head: tuple[str, ...]) -> None:
 
 
 def fix_norms(module: nn.Module, *, but: tuple[str, ...] = ()) -> None:
-    """Let every BatchNorm2d in ``module``, in place, stay as it is, except in the submodules named in ``but``."""
+    """Let every BatchNorm in ``module``, in place, stay as it is, except in the submodules named in ``but``."""
     for name, child in list(module.named_modules()):
-        if isinstance(child, nn.BatchNorm2d) and not inside(name, but):
+        if isinstance(child, _BatchNorm) and not inside(name, but):
             parent, _, attribute = name.rpartition(".")
             setattr(module.get_submodule(parent), attribute, _fixed(child))
 
 
-def _fixed(norm: nn.BatchNorm2d) -> nn.BatchNorm2d:
+def _fixed(norm: _BatchNorm) -> _BatchNorm:
     if isinstance(norm, Fixed):
         return norm
-    if type(norm) is not nn.BatchNorm2d:  # one that does more, as timm's with its activation: the same, but fixed
+    if type(norm) is not nn.BatchNorm2d:  # of other inputs, or with an activation as timm's: the same, but fixed
         norm.__class__ = _fixed_class(type(norm))
         return norm.requires_grad_(False).eval()
     fixed = FixedBatchNorm2d(norm.num_features, eps=norm.eps, affine=norm.affine)
