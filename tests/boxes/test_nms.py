@@ -92,10 +92,10 @@ def test_upright_boxes_agree_with_torchvision() -> None:
 @settings(max_examples=150, deadline=None)
 @given(
     st.integers(0, 10_000),
-    st.integers(0, 80),
+    st.integers(0, 120),
     st.sampled_from([0.0, 0.3, 0.5, 0.6]),
     st.floats(5, 200),
-    st.sampled_from([None, 1, 3, 60]),
+    st.sampled_from([None, 1, 3, 9]),
     st.booleans(),
     st.sampled_from([torch.float32, torch.float64]),
 )
@@ -117,8 +117,14 @@ def test_upright_boxes_one_by_one_are_those_of_the_fixed_point(
 def test_upright_boxes_are_not_compared_each_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which takes many times as long on a CPU."""
     monkeypatch.setattr(MODULE, "near_pairs", None)
-    found, scores, labels = random_boxes(30, 0)
+    found, scores, labels = random_boxes(60, 0)
     assert len(boxes.nms(boxes.le90_to_xyxy(found), scores, labels, threshold=0.3))
+
+
+def test_many_classes_of_few_boxes_are_not_gone_through_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MODULE, "_one_by_one", None)
+    found, scores, _ = random_boxes(60, 0)
+    assert len(boxes.nms(boxes.le90_to_xyxy(found), scores, torch.arange(60) // 2, threshold=0.3))
 
 
 def test_under_autocast_overlaps_keep_float64() -> None:

@@ -30,6 +30,7 @@ Pairs = Callable[[Tensor, Tensor], Tensor]  # indices (K,) and (K,) -> of each p
 # Pairs that are looked at in one go; more are thinned out first. On a GPU launches cost more than looking.
 AT_ONCE, AT_ONCE_ON_GPU = 1 << 12, 1 << 22
 LIBRARIES = ("_C", "_C_stable")  # names of torchvision's library of operators, by its version
+LOOPED = 12  # boxes a class from which on a loop over the classes is quicker on a CPU
 WORTH = 0.95  # share of the pairs up to which one more thinning has to leave
 
 
@@ -46,7 +47,7 @@ def nms(
         sources: (N,); boxes of one source leave each other alone: it has suppressed among them already.
     """
     boxes = boxes.double()
-    if boxes.is_cpu and sources is None:
+    if sources is None and _is_quicker_looped(boxes, labels):
         return _one_by_one(boxes, scores, labels, threshold)
     centre, size = xyxy_to_cxcywh(boxes).split(2, -1)
     around = centre, size / 2, box_area(boxes)
@@ -78,9 +79,14 @@ def polygon_nms(
     return _greedy((*hulls(polygons), polygon_area(polygons)), pairs, scores, labels, threshold, sources)
 
 
+def _is_quicker_looped(boxes: Tensor, labels: Tensor | None) -> bool:
+    """Whether classes are few beside the boxes; a GPU would be waited for in each of them."""
+    return boxes.is_cpu and (labels is None or len(boxes) >= LOOPED * len(labels.unique()))
+
+
 @torch.no_grad()
 def _one_by_one(boxes: Tensor, scores: Tensor, labels: Tensor | None, threshold: float) -> Tensor:
-    """:func:`nms` by a loop over the classes and over the boxes of each. A GPU would be waited for in every class."""
+    """:func:`nms` by a loop over the classes and over the boxes of each."""
     order = scores.argsort(descending=True, stable=True)
     rows, counts = order, [len(order)]
     if labels is not None:
