@@ -17,6 +17,7 @@ import pytest
 
 from visrun.record.run_folder import living_holder
 from visrun.run_files import FOLDERS, LOCK, STATUS
+from visrun.web.processes import CONSOLE
 
 from .conftest import Served, finish, photos, serve
 
@@ -140,6 +141,15 @@ def test_a_run_that_fails_says_why(served: Served) -> None:
     assert (told["state"], told["exit_code"]) == ("failed", 2)
     assert "records cannot be used" in told["reason"] and 0 < len(told["last_lines"]) <= 40
     assert any("on_bad=skip" in line for line in told["last_lines"])
+
+
+def test_a_folder_that_cannot_be_written_is_said(served: Served) -> None:
+    folder = served.cwd / "outputs" / "2020-01-01" / "00-00-00_classification"
+    (folder / CONSOLE).mkdir(parents=True)
+    (folder / STATUS).write_text(json.dumps({"state": "killed"}))
+    run = next(line for line in served.get("/api/runs")["runs"] if line["name"].startswith("2020-01-01"))
+    answer = served.post(f"/api/runs/{run['id']}/resume")
+    assert (answer.status, answer.json) == (500, {"detail": [f"{folder}: cannot write here (Is a directory)"]})
 
 
 def test_a_sweep_of_models_is_listed_as_no_single_ones(served: Served) -> None:

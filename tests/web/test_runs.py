@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -25,7 +26,7 @@ from visrun.compare.runs import read_run
 from visrun.config.compose import resolve
 from visrun.config.configs import open_conf
 from visrun.console import Screen, logged
-from visrun.errors import UserError
+from visrun.errors import UserError, VisrunError
 from visrun.record.journal import describe
 from visrun.record.run_folder import SILENT, RunFolder, born, noted_process, writer_of
 from visrun.record.sweep_files import JOURNAL, LEAD, REPORT, TABLE
@@ -218,6 +219,32 @@ def test_whoever_is_asked_to_stop_is_noted(act: Callable[[Path], None], tmp_path
         act(folder)
         assert json.loads((folder / UI).read_text()) == {"asked": act.__name__, "asked_of": process.pid}
     assert folder_facts(folder).state == "unfinished"
+
+
+def take_no_note(folder: Path) -> None:
+    """As a full disk does: ui.json cannot be written."""
+    (folder / f"{UI}.tmp").mkdir()
+
+
+@pytest.mark.parametrize(("act", "code"), [(stop, -signal.SIGTERM), (kill, -signal.SIGKILL)])
+def test_a_folder_that_takes_no_note_keeps_nobody_from_stopping(
+    act: Callable[[Path], None], code: int, tmp_path: Path
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        lock = {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
+        folder = write(tmp_path, **{**TRAINING, "lock": lock})
+        take_no_note(folder)
+        act(folder)
+    assert process.returncode == code
+
+
+def test_what_cannot_be_noted_is_not_left_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_no_note(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        monkeypatch.setattr(processes.subprocess, "Popen", lambda *_, **__: process)
+        with pytest.raises(VisrunError, match=f"{UI}: cannot write"):
+            Processes(tmp_path)._start(tmp_path, [])
+    assert process.returncode == -signal.SIGKILL
 
 
 def facts(**experiment: Any) -> Facts:

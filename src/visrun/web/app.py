@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from visrun.errors import ConfigError, UserError
+from visrun.errors import ConfigError, UserError, VisrunError
 from visrun.run_files import PLOTS
 from visrun.web import assets, exchange, processes, runs, space
 from visrun.web.bodies import Cooked, Folder, Images, LoadedFile, Runs, Start, StartSweep, State, Swept, Typed
@@ -236,9 +236,10 @@ def _sweep_routes(app: FastAPI, desk: Desk) -> None:
 def _errors(app: FastAPI) -> None:
     """Every refusal is ``{"detail": [line, ...]}``."""
 
-    @app.exception_handler(UserError)
-    def wrong(_: Request, error: UserError) -> JSONResponse:
-        return JSONResponse({"detail": str(error).splitlines()}, 422)
+    @app.exception_handler(VisrunError)
+    def wrong(_: Request, error: VisrunError) -> JSONResponse:
+        asked = isinstance(error, UserError)  # else it is this machine's fault, such as a full disk
+        return JSONResponse({"detail": str(error).splitlines()}, 422 if asked else 500)
 
     @app.exception_handler(Conflict)
     def conflict(_: Request, error: Conflict) -> JSONResponse:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -21,7 +22,7 @@ from visrun.config.choices import known
 from visrun.config.experiment import load_experiment
 from visrun.config.overrides import PATHS, READY, STUDY, SWEEP_DIR, parse
 from visrun.config.spelling import to_override
-from visrun.errors import ConfigError
+from visrun.errors import ConfigError, VisrunError
 from visrun.files import read_object
 from visrun.interpreter import python
 from visrun.record.inside import require_inside
@@ -107,6 +108,7 @@ class Processes:
         Raises:
             Conflict: It runs, it is finished, or the sweep's command does not run from here.
             UserError: A link leads out of its folder.
+            VisrunError: Its folder cannot be written.
         """
         with self._lock:
             facts = folder_facts(folder)
@@ -134,8 +136,11 @@ class Processes:
             return self._tickets[ticket]
 
     def _start(self, folder: Path, words: Sequence[str]) -> None:
-        with (folder / CONSOLE).open("ab") as console:
-            launch(words, cwd=self.cwd, folder=folder, stdout=console)
+        try:
+            with (folder / CONSOLE).open("ab") as console:
+                launch(words, cwd=self.cwd, folder=folder, stdout=console)
+        except OSError as error:
+            raise VisrunError(f"{folder}: cannot write here ({error.strerror or error})") from error
 
 
 def launch(
@@ -145,6 +150,9 @@ def launch(
 
     Args:
         stderr: Where errors go; None = as ``stdout``.
+
+    Raises:
+        VisrunError: It cannot be noted, and is ended.
     """
     process = subprocess.Popen(
         python("-m", "visrun", *words),
@@ -154,7 +162,12 @@ def launch(
         stderr=subprocess.STDOUT if stderr is None else stderr,
         start_new_session=True,
     )
-    note(folder, into=into, **noted_process(process.pid), asked=None, exit_code=None)
+    try:
+        note(folder, into=into, **noted_process(process.pid), asked=None, exit_code=None)
+    except VisrunError:  # nobody could stop what has only begun to load
+        process.kill()
+        process.wait()
+        raise
     threading.Thread(target=_reap, args=(process, folder, into), name="visrun-reaper", daemon=True).start()
 
 
@@ -217,7 +230,7 @@ def stop(folder: Path) -> None:
     if facts.stopping:
         raise Conflict("it is stopping already; Stop now ends it without waiting")
     assert facts.pid is not None
-    note(folder, asked="stop", asked_of=facts.pid)
+    note_asked(folder, asked="stop", asked_of=facts.pid)
     try:
         os.kill(facts.pid, signal.SIGTERM)
     except ProcessLookupError:
@@ -232,8 +245,14 @@ def kill(folder: Path) -> None:
     """
     facts = _running(folder)
     assert facts.pid is not None
-    note(folder, asked="kill", asked_of=facts.pid)
+    note_asked(folder, asked="kill", asked_of=facts.pid)
     end_family(facts.pid)
+
+
+def note_asked(folder: Path, *, into: str = UI, **facts: Any) -> None:
+    """Note what a process is asked for; a folder that cannot be written keeps nobody from ending it."""
+    with suppress(VisrunError):
+        note(folder, into=into, **facts)
 
 
 def _running(folder: Path) -> Facts:

@@ -100,7 +100,7 @@ class Tries:
         pid = living(read_object(folder / NOTE))
         if pid is None:
             raise Conflict("it is not running")
-        note(folder, into=NOTE, asked="stop")
+        processes.note_asked(folder, into=NOTE, asked="stop")
         end_family(pid)
 
     def told(self, folder: Path) -> dict[str, Any]:
