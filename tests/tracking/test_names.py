@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import sqlite3
 from pathlib import Path
 from unittest.mock import Mock
@@ -238,11 +239,26 @@ def test_the_record_belongs_to_one_store(tmp_path):
     assert read_record(None, "uri") is None
 
 
+def test_the_record_of_a_copied_folder_is_that_of_the_folder_it_came_from(tmp_path):
+    first, copy, moved, link = (tmp_path / name for name in ("first", "copy", "moved", "link"))
+    first.mkdir()
+    write_record(first / "run.json", "uri", "abc")
+    shutil.copytree(first, copy)
+    link.symlink_to(first)
+    assert [read_record(folder / "run.json", "uri") for folder in (first, copy, link)] == ["abc", None, "abc"]
+    first.rename(moved)
+    first.mkdir()
+    write_record(first / "run.json", "uri", "another")
+    assert [read_record(folder / "run.json", "uri") for folder in (first, moved)] == ["another", "abc"]
+    write_record(copy / "run.json", "uri", "def")
+    assert read_record(copy / "run.json", "uri") == "def"
+
+
 @pytest.mark.parametrize("user", ["me:secret@", "secret@", "me:sec@ret@"])
 def test_the_record_holds_nobodys_password(tmp_path, user):
     record, uri = tmp_path / "mlflow.json", f"https://{user}host/path"
     write_record(record, uri, "abc")
-    assert json.loads(record.read_text()) == {"uri": "https://host/path", "run_id": "abc"}
+    assert json.loads(record.read_text()) == {"uri": "https://host/path", "run_id": "abc", "folder": str(tmp_path)}
     assert read_record(record, uri) == read_record(record, "https://host/path") == "abc"
     assert read_record(record, f"https://{user}other/path") is None
 

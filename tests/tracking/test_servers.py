@@ -73,7 +73,7 @@ def test_a_run_that_goes_on_while_its_server_is_away_is_sent_later(tmp_path):
             tracker.start()
             tracker.epoch(1, {"loss": 1.0})
             assert tracker.finish("finished").endswith("; visrun resume RUN sends it later)")
-            assert read_object(record) == {"uri": uri, "run_id": "abc", "open": True}
+            assert read_object(record) == {"uri": uri, "run_id": "abc", "folder": str(tmp_path), "open": True}
 
 
 def test_any_answer_of_a_server_is_an_answer(server):

@@ -166,6 +166,26 @@ def test_a_run_that_is_gone_is_begun_anew(tmp_path, database):
 
 
 @pytest.mark.slow
+def test_a_run_whose_folder_was_copied_goes_on_in_one_of_its_own(tmp_path, database):
+    ids = []
+    for name, told in (("first", (1, 2)), ("copy", (1, 2, 3)), ("copy", (1, 2, 3, 4)), ("first", (1, 2, 3))):
+        if not (tmp_path / name).exists():
+            shutil.copytree(tmp_path / "first", tmp_path / name) if ids else (tmp_path / name).mkdir()
+        record = tmp_path / name / "run.json"
+        tracker = open_tracker("mlflow", experiment="e", run_name=name, uri=str(database), record=record)
+        tracker.start()
+        for epoch in told:
+            tracker.epoch(epoch, {"loss": 1.0})
+        assert tracker.finish("finished") is None
+        ids.append(tracker.run_id)
+    first, copy, again, last = ids
+    assert first == last != copy == again
+    client, _ = read_run(f"sqlite:///{database}", first)
+    found = [[step for step, _ in steps(client, run_id, "loss") if step] for run_id in (first, copy)]
+    assert found == [[1, 2, 3], [1, 2, 3, 4]]
+
+
+@pytest.mark.slow
 def test_a_run_whose_process_died_is_closed_by_another_and_one_that_ended_is_left(tmp_path, database):
     uri = f"sqlite:///{database}"
     options = {"experiment": "e", "uri": str(database)}

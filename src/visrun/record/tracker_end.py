@@ -13,7 +13,7 @@ from visrun.record.run_folder import RunFolder, read_json, writer_of
 from visrun.record.tracked import tracker_of, uri_of
 from visrun.run_files import FILE_NAME, PLOTS
 from visrun.tracking import default_uri
-from visrun.tracking.names import RECORD, read_record
+from visrun.tracking.names import RECORD, is_of_store
 from visrun.tracking.uris import URI, absolute_uri
 
 
@@ -44,7 +44,7 @@ def complete(folder: Path, screen: Screen) -> None:
         return
     require_inside(folder)
     resolved = remembered(folder)
-    if read_record(folder / RECORD, absolute_uri(uri_of(resolved.settings, folder) or default_uri())) is None:
+    if not is_of_store(record, absolute_uri(uri_of(resolved.settings, folder) or default_uri())):
         screen.warn(
             f"MLflow at {record.get('uri')} has not got all of this run, and is not the store that is used now: set "
             f"{URI} to it and resume again"

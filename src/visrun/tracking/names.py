@@ -102,9 +102,21 @@ def source_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_record(path: Path | None, uri: str) -> str | None:
-    """The run that ``write_record`` noted for this store, if it did."""
-    content = read_object(path) if path else {}
-    return str(content["run_id"]) if content.get("uri") == without_user(uri) and "run_id" in content else None
+    """The run that ``write_record`` noted for this store, if it did; None where the note came with a copied folder."""
+    if path is None or not is_of_store(content := read_object(path), uri) or _is_copied(path, content):
+        return None
+    return str(content["run_id"])
+
+
+def is_of_store(content: Mapping[str, Any], uri: str) -> bool:
+    """Whether what a note holds is a run of this store."""
+    return content.get("uri") == without_user(uri) and "run_id" in content
+
+
+def _is_copied(path: Path, content: Mapping[str, Any]) -> bool:
+    """Whether the folder where the note was written still has it, as well as this one. Else this one was moved."""
+    there = Path(str(content.get("folder", path.parent))) / path.name
+    return read_object(there).get("run_id") == content["run_id"] and not there.samefile(path)
 
 
 def write_record(path: Path | None, uri: str, run_id: str, *, is_open: bool = False) -> None:
@@ -114,5 +126,6 @@ def write_record(path: Path | None, uri: str, run_id: str, *, is_open: bool = Fa
         is_open: Whether the store may not have all of the run yet.
     """
     if path is not None:
-        content = {"uri": without_user(uri), "run_id": run_id, **({"open": True} if is_open else {})}
+        noted = {"uri": without_user(uri), "run_id": run_id, "folder": str(path.parent.absolute())}
+        content = {**noted, **({"open": True} if is_open else {})}
         write_atomic(path, (json.dumps(content) + "\n").encode())
