@@ -19,6 +19,7 @@ import pytest
 from optuna.trial import FrozenTrial
 
 from tests.forked import Command
+from visrun.errors import ConfigError
 from visrun.sweep.storage import open_storage
 from visrun.sweep.study import Queue
 
@@ -163,6 +164,15 @@ def kill(process: Command) -> str:
     """SIGKILL, and what the process said before."""
     process.kill()
     return ended(process, -signal.SIGKILL)
+
+
+def refused(where: str) -> str:
+    """The one line that says why a study cannot live there."""
+    with pytest.raises(ConfigError) as caught:
+        open_storage(where)
+    (line,) = caught.value.problems
+    assert "\n" not in line and line.startswith("hydra.sweeper.storage")
+    return line
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy.exc import OperationalError
 
+from tests.sweep.conftest import refused
 from visrun.errors import ConfigError, VisrunError
 from visrun.sweep import database, storage
 from visrun.sweep.database import PASSWORD, Database, checked
@@ -35,14 +36,6 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     create(opened, "study", ["maximize"])
     yield opened
     opened.engine.dispose()
-
-
-def refused(where: str) -> str:
-    with pytest.raises(ConfigError) as caught:
-        open_storage(where)
-    (line,) = caught.value.problems
-    assert "\n" not in line and line.startswith("hydra.sweeper.storage")
-    return line
 
 
 @contextmanager

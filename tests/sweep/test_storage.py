@@ -20,7 +20,8 @@ from optuna.storages import JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from visrun.errors import ConfigError, VisrunError
+from tests.sweep.conftest import refused
+from visrun.errors import VisrunError
 from visrun.sweep import storage
 from visrun.sweep.storage import FileLock, StorageAway, open_storage, quiet
 
@@ -49,14 +50,6 @@ def reopened(path: Path) -> JournalStorage:
     made = storage._open(str(path), -time.monotonic_ns())
     assert isinstance(made, JournalStorage)
     return made
-
-
-def refused(where: str) -> str:
-    with pytest.raises(ConfigError) as caught:
-        open_storage(where)
-    (line,) = caught.value.problems
-    assert "\n" not in line and line.startswith("hydra.sweeper.storage")
-    return line
 
 
 class TestFileLock:

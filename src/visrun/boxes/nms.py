@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
@@ -47,8 +47,10 @@ def nms(
         sources: (N,); boxes of one source leave each other alone: it has suppressed among them already.
     """
     boxes = boxes.double()
-    if sources is None and _is_quicker_looped(boxes, labels):
-        return _one_by_one(boxes, scores, labels, threshold)
+    if boxes.is_cpu and sources is None:  # a GPU would be waited for in each class
+        counts = [len(boxes)] if labels is None else labels.unique(return_counts=True)[1].tolist()
+        if labels is None or len(boxes) >= LOOPED * len(counts):
+            return _one_by_one(boxes, scores, labels, counts, threshold)
     centre, size = xyxy_to_cxcywh(boxes).split(2, -1)
     around = centre, size / 2, box_area(boxes)
     return _greedy(around, lambda i, j: iou(boxes[i], boxes[j]), scores, labels, threshold, sources)
@@ -79,19 +81,13 @@ def polygon_nms(
     return _greedy((*hulls(polygons), polygon_area(polygons)), pairs, scores, labels, threshold, sources)
 
 
-def _is_quicker_looped(boxes: Tensor, labels: Tensor | None) -> bool:
-    """Whether classes are few beside the boxes; a GPU would be waited for in each of them."""
-    return boxes.is_cpu and (labels is None or len(boxes) >= LOOPED * len(labels.unique()))
-
-
 @torch.no_grad()
-def _one_by_one(boxes: Tensor, scores: Tensor, labels: Tensor | None, threshold: float) -> Tensor:
-    """:func:`nms` by a loop over the classes and over the boxes of each."""
+def _one_by_one(
+    boxes: Tensor, scores: Tensor, labels: Tensor | None, counts: Sequence[int], threshold: float
+) -> Tensor:
+    """:func:`nms` by a loop over the classes, of which each has so many boxes, and over the boxes of each."""
     order = scores.argsort(descending=True, stable=True)
-    rows, counts = order, [len(order)]
-    if labels is not None:
-        rows = order[labels[order].argsort(stable=True)]
-        counts = labels.unique(return_counts=True)[1].tolist()
+    rows = order if labels is None else order[labels[order].argsort(stable=True)]
     classes = zip(*(values.split(counts) for values in (rows, boxes[rows], scores[rows].double())), strict=True)
     suppress = _loop()
     found = [row[suppress(box, score, threshold)] if len(row) > 1 else row for row, box, score in classes]

@@ -1,7 +1,4 @@
-"""Where a study lives: a journal file by default, or any database that Optuna knows.
-
-A password never stands in the URL, which Hydra writes into every job's folder; it comes from the environment.
-"""
+"""Where a study lives: a journal file by default, or any database that Optuna knows."""
 
 from __future__ import annotations
 

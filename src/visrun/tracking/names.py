@@ -116,6 +116,8 @@ def is_of_store(content: Mapping[str, Any], uri: str) -> bool:
 def _is_copied(path: Path, content: Mapping[str, Any]) -> bool:
     """Whether the folder where the note was written still has it, as well as this one. Else this one was moved."""
     there = Path(str(content.get("folder", path.parent))) / path.name
+    if there == path.absolute():
+        return False
     return read_object(there).get("run_id") == content["run_id"] and not there.samefile(path)
 
 
@@ -126,6 +128,6 @@ def write_record(path: Path | None, uri: str, run_id: str, *, is_open: bool = Fa
         is_open: Whether the store may not have all of the run yet.
     """
     if path is not None:
-        noted = {"uri": without_user(uri), "run_id": run_id, "folder": str(path.parent.absolute())}
-        content = {**noted, **({"open": True} if is_open else {})}
+        run = {"uri": without_user(uri), "run_id": run_id, "folder": str(path.parent.absolute())}
+        content = run | ({"open": True} if is_open else {})
         write_atomic(path, (json.dumps(content) + "\n").encode())

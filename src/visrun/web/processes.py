@@ -11,8 +11,8 @@ import shlex
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -136,11 +136,17 @@ class Processes:
             return self._tickets[ticket]
 
     def _start(self, folder: Path, words: Sequence[str]) -> None:
-        try:
-            with (folder / CONSOLE).open("ab") as console:
-                launch(words, cwd=self.cwd, folder=folder, stdout=console)
-        except OSError as error:
-            raise VisrunError(f"{folder}: cannot write here ({error.strerror or error})") from error
+        with writing_here(folder, VisrunError), (folder / CONSOLE).open("ab") as console:
+            launch(words, cwd=self.cwd, folder=folder, stdout=console)
+
+
+@contextmanager
+def writing_here(folder: Path, kind: type[VisrunError]) -> Iterator[None]:
+    """Turn what the system refuses while something is written into ``folder`` into an error of one line."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{folder}: cannot write here ({error.strerror or error})") from error
 
 
 def launch(

@@ -83,13 +83,10 @@ class Tries:
         with self._lock:
             if living(read_object(folder / NOTE)) is not None:
                 raise Conflict("it predicts already; stop that first")
-            try:
-                with ExitStack() as opened:
-                    out, err = (opened.enter_context(_fresh(folder / name)) for name in (LINES, SAID))
-                    note(folder, into=NOTE, **facts, created=datetime.now(UTC).isoformat())
-                    processes.launch(words, cwd=self.cwd, folder=folder, stdout=out, stderr=err, into=NOTE)
-            except OSError as error:
-                raise UserError(f"{folder}: cannot write here ({error.strerror or error})") from None
+            with processes.writing_here(folder, UserError), ExitStack() as opened:
+                out, err = (opened.enter_context(_fresh(folder / name)) for name in (LINES, SAID))
+                note(folder, into=NOTE, **facts, created=datetime.now(UTC).isoformat())
+                processes.launch(words, cwd=self.cwd, folder=folder, stdout=out, stderr=err, into=NOTE)
 
     def stop(self, folder: Path) -> None:
         """End it at once; what has been predicted stays.
