@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from visrun.config.configs import Conf, conf_dir, open_conf
+from visrun.config.configs import Conf, open_conf
+from visrun.config.search_path import conf_dir
 
 
 @cache

@@ -18,7 +18,7 @@ from PIL import Image
 
 import visrun
 from visrun import cli, launch
-from visrun.config.configs import conf_dir
+from visrun.config.search_path import conf_dir
 from visrun.errors import UserError
 from visrun.signals import EXIT_CODES
 

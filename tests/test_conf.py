@@ -13,9 +13,10 @@ from visrun import hyperparameters
 from visrun.config import settings
 from visrun.config.choices import NAMED, known
 from visrun.config.compose import resolve
-from visrun.config.configs import Conf, choices_in, conf_dir, open_conf
+from visrun.config.configs import Conf, choices_in, open_conf
 from visrun.config.fields import flatten
 from visrun.config.overrides import GROUPS
+from visrun.config.search_path import conf_dir
 from visrun.tables import (
     GENERIC_MODEL,
     MODELS,

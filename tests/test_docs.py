@@ -28,10 +28,11 @@ from visrun.config import settings
 from visrun.config.checks import problems_of
 from visrun.config.choices import known
 from visrun.config.compose import check_sweep, resolve
-from visrun.config.configs import conf_dir, open_conf
+from visrun.config.configs import open_conf
 from visrun.config.fields import allowed, flatten, meaning, show
 from visrun.config.lines import texts
 from visrun.config.overrides import GROUPS, is_hydra, parse
+from visrun.config.search_path import conf_dir
 from visrun.config.settings import SECTIONS, Settings
 from visrun.config.sweeper import VisrunSweeperConf
 from visrun.errors import ConfigError

@@ -13,7 +13,8 @@ import torch
 
 from visrun import launch
 from visrun.config.compose import resolve
-from visrun.config.configs import conf_dir, open_conf
+from visrun.config.configs import open_conf
+from visrun.config.search_path import conf_dir
 from visrun.errors import ConfigError
 
 

@@ -19,9 +19,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from visrun.config.configs import PRIMARY, Conf, conf_dir, open_conf, store_schema
+from visrun.config.configs import PRIMARY, Conf, open_conf, store_schema
 from visrun.config.hydra_errors import in_one_line, refused
 from visrun.config.overrides import hydra_words
+from visrun.config.search_path import conf_dir
 from visrun.config.sweeper import TARGET
 from visrun.errors import ConfigError
 from visrun.record.outputs import UNNAMED

@@ -27,9 +27,10 @@ from visrun import preflight
 from visrun.arguments import VERBS, Parser
 from visrun.config.choices import known
 from visrun.config.compose import Resolved, check_sweep, resolve
-from visrun.config.configs import Conf, open_conf, user_folders
+from visrun.config.configs import Conf, open_conf
 from visrun.config.lines import texts
 from visrun.config.overrides import RUN_DIR, STUDY, SWEEP_DIR, hydra_value, hydra_words
+from visrun.config.search_path import user_folders
 from visrun.config.spelling import to_override
 from visrun.errors import ConfigError
 from visrun.folders import expanded

@@ -19,10 +19,11 @@ from tests import opened
 from visrun import hyperparameters
 from visrun.config import plugins
 from visrun.config.compose import Resolved, check_sweep, resolve
-from visrun.config.configs import PRIMARY, Conf, conf_dir, open_conf
+from visrun.config.configs import PRIMARY, Conf, open_conf
 from visrun.config.fields import flatten, one_of
 from visrun.config.lines import texts
 from visrun.config.overrides import GROUPS
+from visrun.config.search_path import conf_dir
 from visrun.config.spelling import to_override
 from visrun.errors import PLUGIN_HINT, ConfigError
 from visrun.hyperparameters import Hyperparameters

@@ -19,9 +19,10 @@ from visrun import hyperparameters
 from visrun.config.checks import problems_of
 from visrun.config.choices import own_file
 from visrun.config.compose import Resolved, check_sweep, resolve
-from visrun.config.configs import conf_dir, open_conf
+from visrun.config.configs import open_conf
 from visrun.config.fields import extra, show
 from visrun.config.ready import expand
+from visrun.config.search_path import conf_dir
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters, losses_of
 from visrun.sweep.space import Searched, base_of, read_space

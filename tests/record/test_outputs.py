@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from visrun.config.configs import conf_dir
+from visrun.config.search_path import conf_dir
 from visrun.errors import UserError
 from visrun.record.outputs import RUNS, SWEEPS, new_run_folder
 

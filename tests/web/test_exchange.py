@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from visrun.config.compose import resolve
-from visrun.config.configs import conf_dir, open_conf
+from visrun.config.configs import open_conf
+from visrun.config.search_path import conf_dir
 from visrun.errors import ConfigError
 from visrun.record.journal import describe
 from visrun.run_files import FILE_NAME

@@ -1,12 +1,11 @@
-"""Where config files lie, what a folder of options offers, and Hydra's compose without Hydra's global state.
+"""What config files hold, which options their folders offer, and Hydra's compose without Hydra's global state.
 
-The search path, first wins: ``--config-dir``, a ``conf/`` in the working folder, visrun's own. The lowest layer of
-every config, ``schema``, is made from the models in :mod:`visrun.hyperparameters` and :mod:`visrun.config.settings`.
+The lowest layer of every config, ``schema``, is made from the models in :mod:`visrun.hyperparameters` and
+:mod:`visrun.config.settings`.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from visrun import hyperparameters
 from visrun.config import settings, sweeper
 from visrun.config.entries import entry_problems
 from visrun.config.fields import flatten
+from visrun.config.search_path import conf_dir, user_folders
 from visrun.config.yaml_files import MAPPING, file_errors, pass_over_yml
 from visrun.errors import ConfigError
 from visrun.tables import GENERIC_MODEL, MODELS, READERS, TARGETS, TASKS, TIMM_MODEL, TaskEntry, models_of, named_by
@@ -40,40 +40,6 @@ class Layer(NamedTuple):
 
     path: str
     values: dict[str, Any]
-
-
-def conf_dir() -> Path:
-    """The folder of visrun's own config files: in the installed package, else at the top of the repository."""
-    package = Path(__file__).parents[1]
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parents[1] / "conf"
-
-
-def user_folders(cwd: Path, config_dir: Path | None = None) -> list[Path]:
-    """The folders that go before visrun's own on the search path.
-
-    Raises:
-        ConfigError: ``config_dir`` is no folder, or one of them cannot be read.
-    """
-    found = []
-    if config_dir is not None:
-        found.append(_readable((cwd / config_dir).absolute(), f"--config-dir {config_dir}"))
-    here = cwd / "conf"
-    if here.is_dir() and here.resolve() not in {conf_dir().resolve(), *(folder.resolve() for folder in found)}:
-        found.append(_readable(here, str(here)))
-    return found
-
-
-def _readable(folder: Path, named: str) -> Path:
-    """``folder``, which Hydra would pass over in silence where it cannot be read."""
-    try:
-        with os.scandir(folder):
-            return folder
-    except (FileNotFoundError, NotADirectoryError):
-        raise ConfigError(f"{named}: no such folder; name one with config files") from None
-    except OSError as error:
-        advice = "ask whom it belongs to, or name another"
-        raise ConfigError(f"{named}: cannot be read ({error.strerror}); {advice}") from None
 
 
 def store_schema() -> None:
@@ -229,6 +195,12 @@ class Conf:
 
     def layers(self, options: Mapping[str, str]) -> list[Layer]:
         """The files that a config with these choices is composed from, low to high."""
+        listed = self._listed(options)
+        return self._found(options) if listed is None else listed
+
+    def _listed(self, options: Mapping[str, str]) -> list[Layer] | None:
+        """The layers as visrun's own defaults list has them; None where only Hydra finds them, for the user has a list
+        of their own, files that lie within a package, or some that build on others."""
         paths = []
         for item in self.defaults():
             if isinstance(item, ConfigDefault):
@@ -238,8 +210,8 @@ class Conf:
                 paths.append(f"{item.group}/{options.get(item.group or '', named)}")
         layers = [Layer(path, self.read(path)) for path in paths]  # those of Hydra, too: to read one checks it
         own = [layer for layer in layers if not layer.path.startswith("hydra/")]
-        plain = self._rank(PRIMARY) == len(self.folders) - 1  # visrun's own list, in the order that it is written in
-        return own if plain and self._built.isdisjoint(layer.path for layer in own) else self._found(options)
+        plain = self._rank(PRIMARY) == len(self.folders) - 1 and self._built.isdisjoint(layer.path for layer in own)
+        return own if plain else None
 
     def _found(self, options: Mapping[str, str]) -> list[Layer]:
         """The layers as Hydra finds them, which is slow: files within their packages, and those they build on."""
@@ -256,7 +228,7 @@ class Conf:
     def compose(self, options: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
         """The composed config as plain values, without Hydra's own node and with what is :meth:`raised`.
 
-        Hydra composes each set of options once; a sweep's thousand trials differ in their values only.
+        Each set of options is composed once; a sweep's thousand trials differ in their values only.
 
         Args:
             options: Group -> option.
@@ -268,10 +240,7 @@ class Conf:
         words = tuple(f"{group}={option}" for group, option in sorted(options.items()))
         with file_errors():
             if words not in self._composed:
-                self.layers(options)  # each file by itself, so that an error names it
-                config = self.loader.load_configuration(PRIMARY, list(words), RunMode.RUN)
-                OmegaConf.set_struct(config, False)
-                config.pop("hydra")
+                config = self._merged(options, words)
                 for name, value in beneath(self.raised(options)).items():
                     OmegaConf.update(config, name, value, merge=False)
                 self._composed[words] = config
@@ -281,6 +250,18 @@ class Conf:
             plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         assert isinstance(plain, dict)
         return {str(name): value for name, value in plain.items()}
+
+    def _merged(self, options: Mapping[str, str], words: Sequence[str]) -> DictConfig:
+        """The layers, each over the one before: what Hydra composes of them, in a sixth of its time."""
+        listed = self._listed(options)  # each file by itself, so that an error names it
+        if listed is not None:
+            merged = OmegaConf.unsafe_merge(*(OmegaConf.create(layer.values) for layer in listed))
+            assert isinstance(merged, DictConfig)
+            return merged
+        config = self.loader.load_configuration(PRIMARY, list(words), RunMode.RUN)
+        OmegaConf.set_struct(config, False)
+        config.pop("hydra")
+        return config
 
 
 def beneath(raised: Sequence[Layer]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
 from visrun.build import call, load, reads, require_filled
@@ -159,5 +160,5 @@ def _quicken(module: nn.Module) -> None:
     """Let BatchNorm's running averages follow within some ten steps. MobileNet's (0.01) and MNASNet's (0.0003) momenta
     belong to runs of 100,000 steps; here they would still evaluate with the statistics they began with."""
     for child in module.modules():
-        if isinstance(child, nn.BatchNorm2d) and child.momentum is not None:
+        if isinstance(child, _BatchNorm) and child.momentum is not None:
             child.momentum = max(child.momentum, MOMENTUM)
