@@ -35,6 +35,7 @@ if "VISRUN_SLOT" in os.environ:
     for name in ("adam", "sgd"):
         OPTIMIZERS[name] = spy(OPTIMIZERS[name])
 """
+SMALL = ("data.image_size=16", "batch_size=64", "run.device=cpu")
 SPACE = (
     "optimizer=adam,sgd",
     "learning_rate=0.05,1e29,1e-9",
@@ -49,7 +50,7 @@ SPACE = (
     "hydra.sweeper.pruner.n_warmup_steps=0",
     "hydra.sweeper.study_name=real",
     "max_epochs=2",
-    "run.device=cpu",
+    *SMALL,
 )
 
 
@@ -101,7 +102,7 @@ def test_a_finished_a_diverged_and_a_pruned_trial_in_every_record(sweeper):
 
 def test_a_stopped_training_can_be_resumed(sweeper):
     sweeper.usual = ["tracking=none"]
-    words = ("seed=1,2", "max_epochs=3", "run.device=cpu", "hydra.sweeper.study_name=mine")
+    words = ("seed=1,2", "max_epochs=3", *SMALL, "hydra.sweeper.study_name=mine")
     process = sweeper.start(*words)
     folder = sweeper.folder / "multirun" / "mine" / "0"
     wait_until(lambda: (folder / "metrics.jsonl").is_file() and (folder / "metrics.jsonl").read_text(), "an epoch")
