@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 SERVER = multiprocessing.get_context("forkserver")
@@ -27,14 +27,21 @@ class Command:
     """One command, or several one after another, each as its words, in a working folder.
 
     The methods are called as those of `subprocess.Popen`. What it says on stderr stands among the rest, or is told in
-    ``apart``.
+    ``apart``. ``before``, a function of a module, is called in the process first.
     """
 
-    def __init__(self, *commands: Sequence[str], cwd: Path, apart: Path | None = None, **environment: str) -> None:
+    def __init__(
+        self,
+        *commands: Sequence[str],
+        cwd: Path,
+        apart: Path | None = None,
+        before: Callable[[], object] | None = None,
+        **environment: str,
+    ) -> None:
         handle, self._said = tempfile.mkstemp(prefix="said-")
         os.close(handle)
         variables = {**os.environ, **environment}
-        given = (commands, str(cwd), variables, self._said, str(apart or self._said))
+        given = (commands, str(cwd), variables, self._said, str(apart or self._said), before)
         self._process = SERVER.Process(target=_main, args=given)
         self._process.start()
 
@@ -63,7 +70,14 @@ def visrun(*words: str, cwd: Path) -> str:
     return Command(words, cwd=cwd).ended(0, timeout=600)
 
 
-def _main(commands: Sequence[Sequence[str]], cwd: str, variables: Mapping[str, str], said: str, apart: str) -> None:
+def _main(
+    commands: Sequence[Sequence[str]],
+    cwd: str,
+    variables: Mapping[str, str],
+    said: str,
+    apart: str,
+    before: Callable[[], object] | None,
+) -> None:
     """Be the process of the commands, and leave with the largest of their exit codes."""
     os.setsid()
     os.chdir(cwd)
@@ -71,6 +85,8 @@ def _main(commands: Sequence[Sequence[str]], cwd: str, variables: Mapping[str, s
     os.environ.update(variables)
     for number, file in ((1, said), (2, apart)):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    if before is not None:
+        before()
     from visrun import cli
 
     codes = []
@@ -78,4 +94,4 @@ def _main(commands: Sequence[Sequence[str]], cwd: str, variables: Mapping[str, s
         sys.argv = ["visrun", *words]
         codes.append(cli.main())
     atexit._run_exitfuncs()
-    sys.exit(max(codes))
+    sys.exit(max(codes, default=0))
