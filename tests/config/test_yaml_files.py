@@ -73,6 +73,16 @@ def test_a_file_that_is_no_mapping_says_so(path: str, text: str, conf: Path) -> 
     assert caught.value.problems == (f"conf/{path}.yaml: must be a mapping of keys to values",)
 
 
+@pytest.mark.parametrize("text", ["augment: [1]", "augment: {crop_scale: {least: 0.5}}", "data: [a]"])
+def test_a_list_in_the_place_of_a_mapping_or_the_other_way_about(text: str, conf: Path) -> None:
+    (conf / "augment").mkdir()
+    (conf / "augment" / "mine.yaml").write_text(f"# @package _global_\n{text}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        resolve(["augment=mine"])
+    wrong = "has a list where a mapping belongs, or a mapping where a list does"
+    assert caught.value.problems == (f"conf/augment/mine.yaml: {wrong}",)
+
+
 def test_a_file_that_cannot_be_read_is_left_to_the_command_line() -> None:
     for where in (["conf/recipe/mine.yaml"], []):
         with pytest.raises(PermissionError), file_errors("recipe/mine"):

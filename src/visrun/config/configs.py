@@ -255,8 +255,10 @@ class Conf:
         """The layers, each over the one before: what Hydra composes of them, in a sixth of its time."""
         listed = self._listed(options)  # each file by itself, so that an error names it
         if listed is not None:
-            merged = OmegaConf.unsafe_merge(*(OmegaConf.create(layer.values) for layer in listed))
-            assert isinstance(merged, DictConfig)
+            merged = OmegaConf.create()
+            for layer in listed:
+                with file_errors(layer.path):
+                    OmegaConf.unsafe_merge(merged, OmegaConf.create(layer.values))
             return merged
         config = self.loader.load_configuration(PRIMARY, list(words), RunMode.RUN)
         OmegaConf.set_struct(config, False)
