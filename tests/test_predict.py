@@ -196,6 +196,14 @@ def test_files_that_cannot_be_read_are_lines_and_the_others_go_on(given, gone, t
         predictor.predict([tmp_path / name for name in names if name != "03.png"])
 
 
+def test_a_file_whose_name_holds_line_ends_is_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "a  b\nc\r.png").write_bytes(b"x")
+    predictor = small()
+    monkeypatch.setattr(predict, "load", lambda *_, **__: predictor)
+    assert predict.main(["RUN", str(tmp_path), f"out={tmp_path / 'out'}"]) == 2
+    assert capsys.readouterr().err == f"visrun: error: {tmp_path}/a  b c .png: not an image that Pillow reads\n"
+
+
 @pytest.mark.usefixtures("seeing")
 @pytest.mark.parametrize(("count", "drawn"), [("0", []), ("1", ["1.png"]), ("9", ["1.png", "2.png"])])
 def test_as_many_are_drawn_as_are_asked_for(tmp_path, capsys, count, drawn):

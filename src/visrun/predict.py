@@ -47,7 +47,8 @@ def main(words: Sequence[str]) -> int:
     with closing(in_order(_jobs(predictor, paths, folder, most), threads=min(THREADS, cores()))) as records:
         for record in records:
             if isinstance(record, DataError):
-                print(f"{ERROR}{record}", file=sys.stderr, flush=True)
+                line = " ".join(str(record).splitlines())  # a file's name may hold line ends
+                print(f"{ERROR}{line}", file=sys.stderr, flush=True)
                 code = record.exit_code
                 continue
             drawn |= drawings.DRAWING in record
