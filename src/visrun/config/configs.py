@@ -215,7 +215,7 @@ class Conf:
 
     def _found(self, options: Mapping[str, str]) -> list[Layer]:
         """The layers as Hydra finds them, which is slow: files within their packages, and those they build on."""
-        words = tuple(f"{group}={option}" for group, option in sorted(options.items()))
+        words = _words(options)
         if words not in self._layers:
             with file_errors():
                 found = self.loader.compute_defaults_list(PRIMARY, list(words), RunMode.RUN).defaults
@@ -237,10 +237,10 @@ class Conf:
         Raises:
             ConfigError: Hydra cannot compose.
         """
-        words = tuple(f"{group}={option}" for group, option in sorted(options.items()))
+        words = _words(options)
         with file_errors():
             if words not in self._composed:
-                config = self._merged(options, words)
+                config = self._merged(options)
                 for name, value in beneath(self.raised(options)).items():
                     OmegaConf.update(config, name, value, merge=False)
                 self._composed[words] = config
@@ -251,19 +251,33 @@ class Conf:
         assert isinstance(plain, dict)
         return {str(name): value for name, value in plain.items()}
 
-    def _merged(self, options: Mapping[str, str], words: Sequence[str]) -> DictConfig:
+    def _merged(self, options: Mapping[str, str]) -> DictConfig:
         """The layers, each over the one before: what Hydra composes of them, in a sixth of its time."""
         listed = self._listed(options)  # each file by itself, so that an error names it
         if listed is not None:
             merged = OmegaConf.create()
             for layer in listed:
-                with file_errors(layer.path):
-                    OmegaConf.unsafe_merge(merged, OmegaConf.create(layer.values))
+                _merge(merged, layer)
             return merged
-        config = self.loader.load_configuration(PRIMARY, list(words), RunMode.RUN)
+        config = self.loader.load_configuration(PRIMARY, list(_words(options)), RunMode.RUN)
         OmegaConf.set_struct(config, False)
         config.pop("hydra")
         return config
+
+
+def _merge(config: DictConfig, layer: Layer) -> None:
+    """Let a layer go over what is there."""
+    with file_errors(layer.path):
+        try:
+            OmegaConf.unsafe_merge(config, OmegaConf.create(layer.values))
+        except TypeError as error:  # of two kinds of containers
+            wrong = "has a list where a mapping belongs, or a mapping where a list does"
+            raise ConfigError(f"conf/{layer.path}.yaml: {wrong}") from error
+
+
+def _words(options: Mapping[str, str]) -> tuple[str, ...]:
+    """Choices in Hydra's grammar, in one order."""
+    return tuple(f"{group}={option}" for group, option in sorted(options.items()))
 
 
 def beneath(raised: Sequence[Layer]) -> dict[str, Any]:

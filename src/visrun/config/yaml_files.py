@@ -51,8 +51,6 @@ def file_errors(path: str = "") -> Iterator[None]:
         if error.errno:  # a file that cannot be read, of which the command line says why
             raise
         raise ConfigError(f"{where}: {MAPPING}") from error  # OmegaConf's of a bare number
-    except TypeError as error:  # OmegaConf's of two that cannot be merged
-        raise ConfigError(f"{where}: has a list where a mapping belongs, or a mapping where a list does") from error
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
         text = " ".join(str(cause).split()) or type(error).__name__
