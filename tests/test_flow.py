@@ -18,7 +18,8 @@ from visrun.tables import TASKS
 pytestmark = pytest.mark.slow
 
 TRAINABLE = sorted(TASKS)
-SHORT = ["max_epochs=3", "early_stopping_patience=0", "tracking=none", "augment=light", "model.pretrained=false"]
+USUAL = ["early_stopping_patience=0", "tracking=none", "augment=light", "model.pretrained=false"]
+SHORT = ["max_epochs=3", *USUAL]
 OBJECTS = ["data.image_size=64", "batch_size=64"]
 SMALLEST = {
     "object_detection": OBJECTS,

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from tests import pretended_gpu
-from tests.data.test_demo import SIZES
+from tests.data.test_demo import shrink
 from tests.forked import Command
-from tests.test_flow import rows, wait_for_epochs
+from tests.test_flow import USUAL, rows, wait_for_epochs
 from visrun.data import demo
 from visrun.tables import TASKS
 
@@ -24,7 +24,6 @@ pytestmark = [
     pytest.mark.skipif(torch.cuda.is_available(), reason="a machine that has one takes no pretended one"),
 ]
 
-WORDS = ["early_stopping_patience=0", "tracking=none", "model.pretrained=false", "augment=light"]
 ONCE = ["run.precision=fp32", "max_epochs=1", "batch_size=2"]
 OBJECTS = [*ONCE, "data.image_size=64"]
 CASES = {
@@ -56,15 +55,10 @@ def on_a_small_gpu() -> None:
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that stands for ``~/.cache``, with demos of a tenth of the images."""
-    from sklearn.datasets import load_digits
-
-    digits, folder = load_digits(), tmp_path_factory.mktemp("small")
+    folder = tmp_path_factory.mktemp("small")
     with pytest.MonkeyPatch.context() as patch:
-        few = SimpleNamespace(images=digits.images[::10], target=digits.target[::10])
-        patch.setattr("sklearn.datasets.load_digits", lambda: few)
+        shrink(patch, lambda count: 2 + count // 20)
         patch.setattr("visrun.data.demo.defects.BAD", 3)
-        for module, name in SIZES:
-            patch.setattr(module, name, {split: 2 + n // 20 for split, n in getattr(module, name).items()})
         for task in TASKS:
             demo.build(task, folder / "visrun" / "demo")
     return folder
@@ -76,7 +70,7 @@ def both(request, tmp_path_factory, cache) -> SimpleNamespace:
     task, cwd = request.param, tmp_path_factory.mktemp("on")
     (data,) = (cache / "visrun" / "demo").glob(f"{task}-*")
     images = [str(file) for file in sorted(data.rglob("*.png")) if not {"mask", "truth"} & set(file.parent.name)][:2]
-    words, place = [f"task={task}", *WORDS, *CASES[task]], {"cwd": cwd, "XDG_CACHE_HOME": str(cache)}
+    words, place = [f"task={task}", *USUAL, *CASES[task]], {"cwd": cwd, "XDG_CACHE_HOME": str(cache)}
     gpu = Command([*words, "hydra.run.dir=gpu"], before=on_a_gpu, **place)
     if task not in SIMILAR:
         Command([*words, "run.device=cpu", "hydra.run.dir=cpu"], **place).ended(0, timeout=600)
@@ -126,7 +120,7 @@ def test_a_run_goes_on_as_if_it_had_not_been_stopped(both, cache, tmp_path):
 
 
 def test_a_batch_that_fits_is_named_where_one_does_not(cache, tmp_path):
-    words = ["task=segmentation", *WORDS, "max_epochs=1", "data.image_size=64", "batch_size=64", "hydra.run.dir=run"]
+    words = ["task=segmentation", *USUAL, "max_epochs=1", "data.image_size=64", "batch_size=64", "hydra.run.dir=run"]
     said = Command(words, cwd=tmp_path, before=on_a_small_gpu, XDG_CACHE_HOME=str(cache)).ended(1, timeout=120)
     assert "batch_size=64: out of memory on cuda:0; batch_size=" in said
 

@@ -265,10 +265,6 @@ def words(task, loss, device):
     return [f"task={task}", f"loss={loss}", f"run.device={device}", *usual, *model]
 
 
-def objective_of(task, loss, dataset):
-    return parts.build_task(resolve(words(task, loss, "cpu")), dataset, CPU)
-
-
 # torch's "meta" device holds shapes alone: reading a value back raises there, and so does a shape that depends on one
 META = torch.device("meta")
 
@@ -310,14 +306,10 @@ def test_a_step_has_static_shapes_and_all_it_needs_on_the_device(task):
     made = small(task, next(iter(losses)), device="cpu")
     batch = each(next(made.loaders["train"].epoch(0)), lambda tensor: tensor.to(META))
     model = made.built.module.to(META)
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1, momentum=0.9)
-    first, *others = (objective_of(task, loss, made.dataset) for loss in losses)
-    usual = {"device": META, "ema": 0.9}
-    steps = [
-        Step(first, model, optimizer, accumulate=2, **usual),
-        *(Step(x, model, optimizer, **usual) for x in others),
-    ]
-    for step in steps:
+    for loss in losses:
+        objective = parts.build_task(resolve(words(task, loss, "cpu")), made.dataset, CPU)
+        optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1, momentum=0.9)
+        step = Step(objective, model, optimizer, device=META, accumulate=2, ema=0.9)
         step(batch)  # which makes what is made once, such as the momentum
         with nothing_from_the_host():
             step(batch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -34,12 +35,16 @@ def built() -> Path:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Demos of a tenth of the digits and of the images."""
+    shrink(monkeypatch, lambda count: 1 + count // 10)
+
+
+def shrink(patch: pytest.MonkeyPatch, fewer: Callable[[int], int]) -> None:
+    """Let demos be made of a tenth of the digits, and of ``fewer`` images."""
     digits = load_digits()
     few = SimpleNamespace(images=digits.images[::10], target=digits.target[::10])
-    monkeypatch.setattr("sklearn.datasets.load_digits", lambda: few)
+    patch.setattr("sklearn.datasets.load_digits", lambda: few)
     for module, name in SIZES:
-        fewer = {split: 1 + count // 10 for split, count in getattr(module, name).items()}
-        monkeypatch.setattr(module, name, fewer)
+        patch.setattr(module, name, {split: fewer(count) for split, count in getattr(module, name).items()})
 
 
 @pytest.fixture(scope="module")
