@@ -17,7 +17,7 @@ from visrun.errors import Diverged
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 QUICK = ["max_epochs=1", "data.image_size=16", "batch_size=256"]
-ANY_DATA = ["loop", "neighbours", "learn", "search"]  # are given a few pictures; the demo's are many
+ANY_DATA = ["cpu", "loop", "neighbours", "learn", "search"]  # are given a few pictures; the demo's are many
 TINY = ["--device=cpu", "--size=32", "--epochs=1"]
 TINY_GPU = [*TINY, "--images=64", "--batch=32", "--workers=1", "--plain-epochs=1"]
 DENSE = {"object_detection": "fcos", "oriented_object_detection": "maskrcnn"}
@@ -46,6 +46,7 @@ def measured(name: str, *words: str, cwd: Path) -> dict[str, dict]:
 
 SMALLEST = {
     "loop": (["--rounds=2", *QUICK], {"loop/step_alone", "loop/end_to_end"}),
+    "cpu": (["--rounds=1", "--steps=1", *QUICK], {"cpu/step", "cpu/step_kept", "cpu/step_bf16"}),
     "demo": ([*QUICK, "data.train_fraction=0.1"], {"demo/seconds", "demo/test/accuracy"}),
     "neighbours": (
         ["--rounds=1", "--spins=3000", *QUICK[1:], "max_epochs=2"],

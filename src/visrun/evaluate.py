@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 from PIL import Image
 
 from visrun import drawings, gallery
+from visrun.allocator import kept_memory
 from visrun.arguments import VERBS, options
 from visrun.config.compose import resolve
 from visrun.config.setting_rules import SPLITTING
@@ -83,7 +84,7 @@ def main(words: Sequence[str]) -> int:
         screen.warn(f"left out: {line}")
     folder = None if out is None else folder_for(out, named(names[0]), dataset)
     metric = predictor.task.metric()
-    with without_steps(predictor.device, "the evaluation", "use a smaller batch_size, or device=cpu"):
+    with kept_memory(), without_steps(predictor.device, "the evaluation", "use a smaller batch_size, or device=cpu"):
         try:
             found = measured(predictor, loader, metric, tell=partial(screen.progress, f"measuring {split}"))
         finally:

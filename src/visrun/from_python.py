@@ -11,6 +11,7 @@ from threading import Lock
 import numpy as np
 import torch
 
+from visrun.allocator import give_back
 from visrun.config.overrides import hydra_words, run_dir
 from visrun.errors import ConfigError, VisrunError
 from visrun.preflight import require_free
@@ -66,6 +67,7 @@ def single_run() -> Iterator[None]:
         with undone():
             yield
     finally:
+        give_back()
         random.setstate(python)
         np.random.set_state(numpy)
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)

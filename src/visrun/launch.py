@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import visrun
 from visrun import preflight
+from visrun.allocator import give_back
 from visrun.arguments import VERBS, Parser
 from visrun.config.choices import known
 from visrun.config.compose import Resolved, check_sweep, resolve
@@ -217,6 +218,7 @@ def _clear() -> None:
     """
     if next(_begun):
         gc.collect()
+        give_back()
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_initialized():
             torch.cuda.empty_cache()

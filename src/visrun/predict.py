@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun import drawings
+from visrun.allocator import kept_memory
 from visrun.arguments import VERBS, options
 from visrun.data.files import IMAGE_SUFFIXES
 from visrun.data.files import images as images_below
@@ -44,7 +45,8 @@ def main(words: Sequence[str]) -> int:
     if most != 0:
         drawings.made(folder)
     code, drawn = 0, False
-    with closing(in_order(_jobs(predictor, paths, folder, most), threads=min(THREADS, cores()))) as records:
+    records = in_order(_jobs(predictor, paths, folder, most), threads=min(THREADS, cores()))
+    with kept_memory(), closing(records):
         for record in records:
             if isinstance(record, DataError):
                 line = " ".join(str(record).splitlines())  # a file's name may hold line ends

@@ -10,6 +10,7 @@ from typing import Any
 
 from visrun import checkpoint, feeding, lessons, parts, preflight
 from visrun.advice import one_value
+from visrun.allocator import kept_memory
 from visrun.conclusion import conclude
 from visrun.config import experiment
 from visrun.config.compose import Resolved, resolve
@@ -101,7 +102,7 @@ def _run(
     tags: Mapping[str, str] | None = None,
 ) -> Result:
     """A new run, or one that goes on from its ``former`` experiment.json; that has its name and first tags already."""
-    with RunFolder(folder) as files, logged(files.path / LOG), stop_on_signals(STOPPING) as stop:
+    with RunFolder(folder) as files, logged(files.path / LOG), stop_on_signals(STOPPING) as stop, kept_memory():
         outlets, progress = Outlets(files, NoTracker(), screen, stop), None
         state = last_state(files, resolved, screen) if former else None
         if former is None:

@@ -305,6 +305,13 @@ def test_tint_applies_the_matrix():
     torch.testing.assert_close(rendering.tint(images, scaled, False), rendering.tint(images, scaled, True))
 
 
+@pytest.mark.parametrize("mixes", [True, False])
+def test_a_tinted_batch_lies_as_the_network_takes_it(mixes):
+    for images in torch.rand(2, 3, 5, 6), torch.rand(2, 3, 5, 6).contiguous(memory_format=torch.channels_last):
+        tinted = rendering.tint(images, torch.randn(2, 3, 4), mixes)
+        assert tinted.is_contiguous(memory_format=torch.channels_last)
+
+
 # Erasing and mixing
 
 

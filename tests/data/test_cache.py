@@ -206,6 +206,14 @@ def test_skipping_most_is_refused(paths):
         open_images(paths, on_bad="skip", **RAM)
 
 
+@pytest.mark.parametrize("size", [(24, 32), (23, 31)])
+def test_pixels_that_are_kept_are_moved_as_they_are_by_eight_bytes_or_one(paths, size):
+    opened = open_images(paths, image_size=size, **RAM)
+    assert (opened.pixels[0].numel() % 8 == 0) == (size == (24, 32))
+    (pixels, masks), _ = opened.batches(np.array([[2, 0, 2], [1, 1, 3]]), torch.device("cpu"))
+    assert torch.equal(pixels, opened.pixels[[2, 0, 2]]) and masks is None
+
+
 def test_streaming_names_the_broken_file(paths):
     truncate(paths[2])
     opened = open_images(paths, cache="stream")

@@ -125,7 +125,14 @@ class Images:
     def _resident(self, rows: Tensor) -> Iterator[Canvases]:
         assert self.pixels is not None
         for row in rows:
-            yield self.pixels.index_select(0, row), None if self.masks is None else self.masks.index_select(0, row)
+            yield _taken_from(self.pixels, row), None if self.masks is None else _taken_from(self.masks, row)
+
+
+def _taken_from(array: Tensor, rows: Tensor) -> Tensor:
+    """Copies of ``rows``, eight bytes at a time where they allow it: many of a GPU's kernels move one element each."""
+    flat = array.flatten(1)
+    wide = flat.view(torch.int64) if flat.shape[1] % 8 == 0 else flat
+    return wide.index_select(0, rows).view(array.dtype).unflatten(1, array.shape[1:])
 
 
 def open_images(

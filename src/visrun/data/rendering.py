@@ -190,12 +190,13 @@ def _outside(grid: Tensor, end: Tensor) -> Tensor:
 
 
 def tint(images: Tensor, matrix: Tensor, mixes_channels: bool) -> Tensor:
-    """``images`` (B, 3, H, W) through the affine map ``matrix`` (B, 3, 4); element-wise, which on three channels beats
-    a matrix product on both devices and stays exact under TF32."""
+    """``images`` (B, 3, H, W) through the affine map ``matrix`` (B, 3, 4), channels last; element-wise, which on three
+    channels beats a matrix product on both devices and stays exact under TF32."""
     columns = matrix[:, :, :, None, None]
+    tinted = torch.empty_like(images, memory_format=torch.channels_last)
     if not mixes_channels:
         gain = matrix.diagonal(dim1=1, dim2=2)[:, :, None, None]
-        return torch.addcmul(columns[:, :, 3], images, gain)
-    tinted = torch.addcmul(columns[:, :, 3], images[:, 0:1], columns[:, :, 0])
-    tinted.addcmul_(images[:, 1:2], columns[:, :, 1])
-    return tinted.addcmul_(images[:, 2:3], columns[:, :, 2])
+        return torch.addcmul(columns[:, :, 3], images, gain, out=tinted)
+    mixed = torch.addcmul(columns[:, :, 3], images[:, 0:1], columns[:, :, 0])
+    mixed.addcmul_(images[:, 1:2], columns[:, :, 1])
+    return torch.addcmul(mixed, images[:, 2:3], columns[:, :, 2], out=tinted)
