@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from visrun.text import columns, first_lines, one_line, plural, printable, some
+from visrun.text import columns, first_lines, one_line, plural, printable, some, written_out
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,9 @@ def test_one_is_no_plural() -> None:
 def test_what_cannot_be_printed_is_a_blank() -> None:
     assert printable("  a\tb\x1b[31m\n") == "  a b [31m "
     assert one_line("  läßt\t\na \x1b[0m") == "läßt a [0m"
+
+
+def test_a_terminal_obeys_no_name() -> None:
+    assert written_out("a\x1b]0;b\x07\x9b.png: no image,\n\tläßt\u200d\udcff") == (
+        "a\\x1b]0;b\\x07\\x9b.png: no image,\n\tläßt\u200d\udcff"
+    )

@@ -23,6 +23,7 @@ from visrun.arguments import VERBS, words_after
 from visrun.build import load
 from visrun.errors import ERROR, PATH_FAULTS, ConfigError, DataError, UserError, VisrunError, exit_code, refuse_windows
 from visrun.synonyms import is_command, ours
+from visrun.text import written_out
 
 HELP = ("help", "-h", "--help")
 
@@ -106,7 +107,7 @@ def _told(error: VisrunError) -> int:
     problems = error.problems if isinstance(error, ConfigError) else [str(error)]
     for text in problems:
         line = text if isinstance(error, DataError) else " ".join(text.split())
-        print(f"{ERROR}{line}", file=sys.stderr)
+        print(f"{ERROR}{written_out(line)}", file=sys.stderr)
     return error.exit_code
 
 

@@ -20,6 +20,7 @@ from rich.markup import escape
 from visrun.errors import VisrunError
 from visrun.numbers import number
 from visrun.signals import Interrupted, silence
+from visrun.text import written_out
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -113,13 +114,13 @@ class Screen:
     def say(self, text: str, *, style: str = "") -> None:
         """Print ``text`` as it is, and write it to the log."""
         log(logging.INFO, text)
-        self.console.print(escape(text), style=style or None)
+        self.console.print(escape(written_out(text)), style=style or None)
 
     @_outliving_a_terminal()
     def warn(self, text: str) -> None:
         """Print a warning, and write it to the log as one."""
         log(logging.WARNING, text)
-        self.console.print(escape(f"warning: {text}"), style="yellow")
+        self.console.print(escape(f"warning: {written_out(text)}"), style="yellow")
 
     @_outliving_a_terminal()
     def progress(self, title: str, done: int, total: int) -> None:

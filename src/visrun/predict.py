@@ -23,7 +23,7 @@ from visrun.folders import expanded
 from visrun.machine import cores
 from visrun.predictor import Predictor, load, named
 from visrun.tasks.base import Prediction
-from visrun.text import plural
+from visrun.text import plural, written_out
 
 THREADS = 4  # that draw and save: more share Python's lock badly
 READS = ("out", "threshold", "pictures", "device")
@@ -49,7 +49,7 @@ def main(words: Sequence[str]) -> int:
     with kept_memory(), closing(records):
         for record in records:
             if isinstance(record, DataError):
-                line = " ".join(str(record).splitlines())  # a file's name may hold line ends
+                line = written_out(" ".join(str(record).splitlines()))  # a file's name may hold line ends
                 print(f"{ERROR}{line}", file=sys.stderr, flush=True)
                 code = record.exit_code
                 continue

@@ -38,6 +38,16 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
+def written_out(text: str) -> str:
+    """``text`` with the control characters that a file's name may hold, which a terminal obeys, as ``\\x1b``; line ends
+    and tabs stay."""
+    return "".join(f"\\x{ord(letter):02x}" if _commands(letter) else letter for letter in text)
+
+
+def _commands(letter: str) -> bool:
+    return unicodedata.category(letter) == "Cc" and letter not in "\n\t"
+
+
 def one_line(text: str) -> str:
     """``text`` as one printable line, without blanks that say nothing."""
     return " ".join(printable(text).split())
