@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from visrun.device import autocast, choose_device, choose_precision, configure, full_precision, place
+from visrun.device import autocast, choose_device, choose_precision, configure, full_precision, has_own_bf16, place
 from visrun.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -41,6 +41,15 @@ def test_precision_is_bf16_where_the_gpu_that_is_meant_has_it_itself(own, monkey
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: own or including_emulation)
     assert choose_precision("auto", torch.device("cuda", 1)) == ("bf16" if own else "fp32")
     assert asked == [torch.device("cuda", 1)]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_amx_is_asked_for_on_a_cpu_and_torch_may_not_know_it(own, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: own)
+    assert has_own_bf16(CPU) is own
+    assert not has_own_bf16(torch.device("cuda", 0))
+    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
+    assert not has_own_bf16(CPU)
 
 
 def test_autocast_rounds_in_bf16_only():

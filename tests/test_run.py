@@ -371,6 +371,22 @@ def test_a_run_says_at_which_size_and_where_it_trains(photos, tmp_path, capsys):
     assert second.endswith("; data.image_size=[32,48], on cpu in fp32")
 
 
+@pytest.mark.parametrize(
+    ("words", "own", "told"),
+    [
+        ([], True, True),
+        ([], False, False),
+        (["run.precision=fp32"], True, False),
+        (["run.precision=bf16"], True, False),
+        (["model=mobilenet_v3_small", "model.pretrained=false", "data.image_size=32"], True, False),
+    ],
+)
+def test_a_cpu_that_is_quicker_in_bf16_says_so(photos, tmp_path, monkeypatch, capsys, words, own, told):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: own)
+    start(photos, tmp_path, "max_epochs=1", *words)
+    assert ("run.precision=bf16" in capsys.readouterr().out) is told
+
+
 def test_a_stopped_run_says_how_to_go_on_also_in_its_log(photos, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "a run"
     interrupted(photos, folder, monkeypatch, after=2)

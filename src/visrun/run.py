@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from visrun import checkpoint, feeding, lessons, parts, preflight
-from visrun.advice import one_value
+from visrun.advice import one_value, tell_of_bf16
 from visrun.allocator import kept_memory
 from visrun.conclusion import conclude
 from visrun.config import experiment
@@ -190,6 +190,7 @@ def _train(
         trial.sees(len(made.dataset.splits["train"]))
     judge = trial.report if trial else None
     if trial is None and len(made.lessons) and progress.epoch == progress.step == 0:
+        tell_of_bf16(resolved.settings, made.built.module, made.device, screen)
         with setting_up(made.device):
             tracker.artifact(lessons.draw(made.loaders["train"], made.dataset, files.plots), PLOTS)
     stop.deferred = True
