@@ -125,10 +125,10 @@ class Images:
     def _resident(self, rows: Tensor) -> Iterator[Canvases]:
         assert self.pixels is not None
         for row in rows:
-            yield _taken_from(self.pixels, row), None if self.masks is None else _taken_from(self.masks, row)
+            yield _rows_of(self.pixels, row), None if self.masks is None else _rows_of(self.masks, row)
 
 
-def _taken_from(array: Tensor, rows: Tensor) -> Tensor:
+def _rows_of(array: Tensor, rows: Tensor) -> Tensor:
     """Copies of ``rows``, eight bytes at a time where they allow it: many of a GPU's kernels move one element each."""
     flat = array.flatten(1)
     wide = flat.view(torch.int64) if flat.shape[1] % 8 == 0 else flat
