@@ -204,6 +204,13 @@ def test_names_that_are_no_text_are_escaped(class_folders: Path, capsys) -> None
         assert r"a/caf\udce9.png: empty file (0 bytes)" in capsys.readouterr().out
 
 
+def test_a_terminal_obeys_no_name(class_folders: Path, capsys) -> None:
+    (class_folders / "a" / "a\x1b[31m.png").write_bytes(b"none")
+    assert cli.main(["check", f"data.root={class_folders}"]) == 2
+    out = capsys.readouterr().out
+    assert "a/a\\x1b[31m.png" in out and "\x1b" not in out
+
+
 def test_it_ends_with_2_where_no_run_could_start(class_folders: Path, capsys, tmp_path: Path) -> None:
     assert cli.main(["check", f"data.root={class_folders}", "task=segmentation"]) == 2
     assert not (tmp_path / "check.png").exists()

@@ -28,6 +28,7 @@ from visrun.survey.pictures import labelled, samples
 from visrun.survey.text import as_text
 from visrun.tables import READERS, TARGETS, TASKS
 from visrun.tables.words import OnBad
+from visrun.text import written_out
 
 CHOOSING = ("data.targets", "data.classes", *(f"data.{name}" for name in SPLITTING), "seed")  # as a run takes them
 DEFAULTS = {"data.root": "", "task": "", "data": "auto", "data.on_bad": "error", "out": "check.png"}
@@ -62,7 +63,8 @@ def main(words: Sequence[str]) -> int:
         )
     finally:
         screen.end_progress()
-    print(json.dumps(asdict(found), indent=2, ensure_ascii=False) if given.json else as_text(found), flush=True)
+    as_json = json.dumps(asdict(found), indent=2, ensure_ascii=False) if given.json else None
+    print(as_json or written_out(as_text(found)), flush=True)
     best = _best(found, datasets)
     if best:
         out = expanded(asked["out"])
