@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from visrun.device import autocast, choose_device, choose_precision, configure, full_precision, has_own_bf16, place
+from visrun.device import autocast, choose_device, choose_precision, configure, full_precision, has_amx, place
 from visrun.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -46,10 +46,10 @@ def test_precision_is_bf16_where_the_gpu_that_is_meant_has_it_itself(own, monkey
 @pytest.mark.parametrize("own", [True, False])
 def test_amx_is_asked_for_on_a_cpu_and_torch_may_not_know_it(own, monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: own)
-    assert has_own_bf16(CPU) is own
-    assert not has_own_bf16(torch.device("cuda", 0))
+    assert has_amx(CPU) is own
+    assert not has_amx(torch.device("cuda", 0))
     monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
-    assert not has_own_bf16(CPU)
+    assert not has_amx(CPU)
 
 
 def test_autocast_rounds_in_bf16_only():

@@ -14,7 +14,7 @@ from visrun.config.settings import Settings
 from visrun.console import Screen
 from visrun.data.batches import Batches
 from visrun.data.records import Dataset
-from visrun.device import has_own_bf16
+from visrun.device import has_amx
 from visrun.errors import ConfigError
 from visrun.models import Built
 from visrun.tables import model_entry
@@ -99,11 +99,11 @@ def warn_of_few_steps(resolved: Configured, train: Batches, screen: Screen) -> N
 
 def tell_of_bf16(settings: Settings, module: nn.Module, device: torch.device, screen: Screen) -> None:
     """Say that a CPU which multiplies bf16 itself would be quicker; by ``auto`` all CPUs give much the same figures."""
-    if settings.run.precision == "auto" and has_own_bf16(device) and not has_depthwise(module):
+    if settings.run.precision == "auto" and has_amx(device) and not _has_depthwise(module):
         screen.say("this CPU multiplies bf16 itself: run.precision=bf16 makes a step up to twice as quick")
 
 
-def has_depthwise(module: nn.Module) -> bool:
+def _has_depthwise(module: nn.Module) -> bool:
     """Whether there are convolutions of single channels, as in MobileNet: they are no products of matrices."""
     convolutions = (part for part in module.modules() if isinstance(part, nn.Conv2d))
     return any(part.groups == part.in_channels > 1 for part in convolutions)

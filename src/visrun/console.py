@@ -112,7 +112,7 @@ class Screen:
 
     @_outliving_a_terminal()
     def say(self, text: str, *, style: str = "") -> None:
-        """Print ``text`` as it is, and write it to the log."""
+        """Print ``text`` without markup, and write it to the log."""
         log(logging.INFO, text)
         self.console.print(escape(written_out(text)), style=style or None)
 

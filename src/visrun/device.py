@@ -51,8 +51,8 @@ def choose_precision(name: str, device: torch.device) -> str:
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
 
 
-def has_own_bf16(device: torch.device) -> bool:
-    """Whether it is a CPU with AMX, which multiplies matrices of bf16; others take longer for them than for float32."""
+def has_amx(device: torch.device) -> bool:
+    """Whether it is a CPU that multiplies matrices of bf16 itself; others take longer for them than for float32."""
     asked: Any = getattr(torch.cpu, "_is_amx_tile_supported", None)  # private: a torch without it may not use AMX
     return device.type == "cpu" and asked is not None and bool(asked())
 

@@ -214,7 +214,7 @@ _begun = count()  # numbers the trials of this process
 def _clear() -> None:
     """Free what the process' former trial left, however it ended: an error holds its model in a cycle.
 
-    What PyTorch keeps of a GPU for later goes to the other slots on it.
+    What is kept of the host's memory and of a GPU's for later goes to the other slots on them.
     """
     if next(_begun):
         gc.collect()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 Item = TypeVar("Item")
+CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
 def some(items: Iterable[Item], most: int = 5, *, shown: Callable[[Item], str] = str) -> str:
@@ -41,11 +42,7 @@ def printable(text: str) -> str:
 def written_out(text: str) -> str:
     """``text`` with the control characters that a file's name may hold, which a terminal obeys, as ``\\x1b``; line ends
     and tabs stay."""
-    return "".join(f"\\x{ord(letter):02x}" if _commands(letter) else letter for letter in text)
-
-
-def _commands(letter: str) -> bool:
-    return unicodedata.category(letter) == "Cc" and letter not in "\n\t"
+    return text.translate(CONTROLS)
 
 
 def one_line(text: str) -> str:

@@ -125,14 +125,7 @@ class Images:
     def _resident(self, rows: Tensor) -> Iterator[Canvases]:
         assert self.pixels is not None
         for row in rows:
-            yield _rows_of(self.pixels, row), None if self.masks is None else _rows_of(self.masks, row)
-
-
-def _rows_of(array: Tensor, rows: Tensor) -> Tensor:
-    """Copies of ``rows``, eight bytes at a time where they allow it: many of a GPU's kernels move one element each."""
-    flat = array.flatten(1)
-    wide = flat.view(torch.int64) if flat.shape[1] % 8 == 0 else flat
-    return wide.index_select(0, rows).view(array.dtype).unflatten(1, array.shape[1:])
+            yield stream.taken(self.pixels, row), None if self.masks is None else stream.taken(self.masks, row)
 
 
 def open_images(

@@ -63,8 +63,8 @@ def main(words: Sequence[str]) -> int:
         )
     finally:
         screen.end_progress()
-    as_json = json.dumps(asdict(found), indent=2, ensure_ascii=False) if given.json else None
-    print(as_json or written_out(as_text(found)), flush=True)
+    told = json.dumps(asdict(found), indent=2, ensure_ascii=False) if given.json else written_out(as_text(found))
+    print(told, flush=True)
     best = _best(found, datasets)
     if best:
         out = expanded(asked["out"])
