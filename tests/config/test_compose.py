@@ -929,6 +929,11 @@ def test_a_sweep_passes_with_its_words_as_hydra_takes_them(shipped: Conf) -> Non
     assert sweep.first.settings.model.name == "resnet18"
 
 
+def test_a_sweep_without_a_recipe_passes_no_word_for_it(shipped: Conf) -> None:
+    assert check_sweep(["recipe=null", "seed=1,2"], conf=shipped).words == ("seed=1,2",)
+    assert check_sweep(["recipe=null,quick"], conf=shipped).words == ("+recipe=null,quick",)
+
+
 VALUES: list[dict[str, Any]] = [
     {
         "learning_rate": 1e-05,

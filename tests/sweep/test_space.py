@@ -135,6 +135,10 @@ class TestReadSpace:
         assert list(searched.space.distributions) == ["recipe"]
         assert searched.words({"recipe": "quick"}) == ["+recipe=quick"]
 
+    def test_a_trial_without_a_recipe_has_no_word_for_it(self) -> None:
+        searched = over("+recipe=quick,null", "seed=1,2")
+        assert searched.words({"recipe": None, "seed": 1}) == ["seed=1"]
+
     def test_of_two_words_for_a_key_the_later_stands(self) -> None:
         assert read_space(["optimizer=adam,sgd", "optimizer=adam"]) == Space(fixed=("optimizer=adam",))
         assert read_space(["optimizer=adam", "optimizer=adam,sgd"]).fixed == ()

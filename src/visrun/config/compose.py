@@ -209,8 +209,9 @@ def check_sweep(typed: Sequence[str], conf: Conf | None = None) -> Sweep:
         raise ConfigError(list(dict.fromkeys([*problems, *error.problems]))) from None
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
-    # conf/recipe is a folder of options that stands in no defaults list: Hydra takes its options with a plus only
-    lines = tuple(f"+{item.line}" if item.key == "recipe" else item.line for item in words)
+    # conf/recipe is a folder of options that stands in no defaults list: Hydra takes its options with a plus, none not
+    used = [item for item in words if item.key != "recipe" or item.values or item.value is not None]
+    lines = tuple(f"+{item.line}" if item.key == "recipe" else item.line for item in used)
     return Sweep(job, lines, tuple(item.line for item in words if item.values))
 
 

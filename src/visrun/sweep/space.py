@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from visrun.config.compose import Resolved
 
 Point = dict[str, Any]
+NO_RECIPE = "+recipe=null"  # Hydra adds no option that is none: a job without the word has no recipe
 CHOOSERS = ("experiment", "recipe", "task", "data", "model", "model.name")  # they bring values of others with them
 # The sections whose values decide what is read.
 DECIDING = {key.partition(".")[0] for needs in READ_WHEN.values() for key in needs if "." in key}
@@ -92,7 +93,8 @@ class Searched:
     def words(self, params: Mapping[str, Any]) -> list[str]:
         """The words of a trial for what varies, without what it does not read; :attr:`Space.fixed` goes before them."""
         dimensions, names = self.space.dimensions, self.active(params)
-        return [f"{dimensions[name].key}={decode(params[name])}" for name in dimensions if name in names]
+        words = [f"{dimensions[name].key}={decode(params[name])}" for name in dimensions if name in names]
+        return [word for word in words if word != NO_RECIPE]
 
     def active(self, params: Mapping[str, Any]) -> tuple[str, ...]:
         """Of ``params``, the names that a trial with these values reads, in the order of :attr:`Space.distributions`.
