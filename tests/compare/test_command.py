@@ -74,6 +74,12 @@ def test_a_folder_may_be_called_like_a_setting(two, write_run, capsys) -> None:
     assert "lr=0.1" in capsys.readouterr().out
 
 
+def test_a_folder_may_have_a_name_that_is_no_text(two, write_run, tmp_path: Path) -> None:
+    write_run("caf\udce9")
+    assert cli.main(["compare", "a", "caf\udce9", "pictures=0"]) == 0
+    assert r"caf\udce9" in (tmp_path / "compare.html").read_text(encoding="utf-8")
+
+
 def test_what_was_chosen_of_a_sweep_is_said(two, write_run, capsys, tmp_path: Path) -> None:
     for number in range(11):
         write_run(f"multirun/s/{number}", [number / 20])

@@ -56,6 +56,11 @@ def test_one_line_for_every_wrong_key(values, lines):
     assert (found, list(wrong.values())) == (None, lines)
 
 
+def test_a_name_that_is_no_text_is_told_as_one():
+    _, wrong = validate(Outer, {"name": "caf\udce9"})
+    assert wrong == {"name": r'name="caf\udce9": the name is not UTF-8; rename it or name another one'}
+
+
 def test_what_no_value_stands_for_ends_the_help():
     info = leaves(Optional)["size"]
     assert meaning(info) == "How big; null = as it comes."

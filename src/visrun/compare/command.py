@@ -50,7 +50,7 @@ def main(words: Sequence[str]) -> int:
     _writable(out)
     html = page(runs, _predicted(runs, count, asked["device"]), remarks=remarks)
     with writing(out, another="file"):
-        out.write_text(html, encoding="utf-8")
+        out.write_text(html, encoding="utf-8", errors="backslashreplace")  # names may be no text
     print(f"page: {out.absolute()}")
     return 0
 

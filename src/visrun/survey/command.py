@@ -92,6 +92,9 @@ def _asked(words: Sequence[str]) -> dict[str, str]:
         raise UserError(f"usage: {VERBS['check'].usage}")
     if len(roots) > 1:
         raise ConfigError(f"data.root is given twice: {show(roots[0])} and {show(roots[1])}; keep one")
+    _, wrong = validate(Settings, {"data": {"root": roots[0]}})
+    if wrong:
+        raise ConfigError(list(wrong.values()))
     asked = DEFAULTS | given | {"data.root": roots[0]}
     for key, known in (("task", [*TASKS, ""]), ("data", ["auto", *READERS]), ("data.on_bad", get_args(OnBad))):
         if asked[key] not in known:
