@@ -68,6 +68,29 @@ def test_torchs_switches_are_put_back_however_it_ends(fails: bool, monkeypatch: 
         assert switches() == before
 
 
+def test_it_learns_in_float32_whatever_its_caller_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+
+    def train(*_: Any, **__: Any) -> run.Result:
+        told.append((torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_default_dtype()))
+        return DONE
+
+    monkeypatch.setattr(run, "_run", train)
+    former = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.no_grad():
+            visrun.train(["run.device=cpu"])
+            assert not torch.is_grad_enabled()
+        with torch.inference_mode():
+            visrun.train(["run.device=cpu"])
+            assert torch.is_inference_mode_enabled()
+        assert torch.get_default_dtype() is torch.float64
+    finally:
+        torch.set_default_dtype(former)
+    assert told == [(True, False, torch.float32)] * 2
+
+
 @pytest.mark.parametrize(("used", "former"), [(False, 0), (True, 2)])
 def test_the_current_gpu_is_the_former_one_again(used: bool, former: int, monkeypatch: pytest.MonkeyPatch) -> None:
     told, started = [], [used]
