@@ -55,6 +55,44 @@ def test_other_tables_need_their_labels(tmp_path: Path, name: str) -> None:
         table.read(tmp_path, target="label")
 
 
+@pytest.mark.parametrize(
+    ("target", "text", "settings"),
+    [
+        ("value", "image,x,x\na,1,2\nb,2,3\n", {}),
+        ("value", "image,x,x\na,1,2\nb,2,3\n", {"targets": ["x"]}),
+        ("label", "image,x,y,x\na,1,0,0\nb,0,1,1\n", {}),
+        ("label", "image,x,x\na,cat,1\nb,dog,2\n", {"targets": ["x"]}),
+    ],
+)
+def test_columns_that_are_learnt_have_names_of_their_own(
+    tmp_path: Path, target: str, text: str, settings: dict[str, list[str]]
+) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(DataError, match=r"t\.csv: several columns are called 'x': give each a name of its own"):
+        table.read(tmp_path, target=target, **settings)
+
+
+def test_columns_that_are_not_learnt_may_be_called_alike(tmp_path: Path) -> None:
+    lay(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "t.csv").write_text("image,label,note,note\na,cat,1,2\nb,dog,2,3\n")
+    assert table.read(tmp_path, target="label").classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize("cell", ["['cat', 'dog']", '["cat"]', "[ 'cat' ]", "[]"])
+def test_a_list_of_pythons_is_no_label(tmp_path: Path, cell: str) -> None:
+    lay(tmp_path, ["a.png", "b.png"])
+    quoted = cell.replace('"', '""')
+    (tmp_path / "t.csv").write_text(f'image,label\na,"{quoted}"\nb,dog\n')
+    (problem,) = table.read(tmp_path, target="label").problems
+    assert str(problem) == f"t.csv:2: label {cell!r} is a Python list: part labels by |, as cat|dog"
+
+
+def test_a_class_may_be_called_in_brackets(tmp_path: Path) -> None:
+    lay(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "t.csv").write_text("image,label\na,[UNK]\nb,dog\n")
+    assert {*table.read(tmp_path, target="label").classes} == {"[UNK]", "dog"}
+
+
 @pytest.mark.parametrize("name", ["sample_submission.csv", "sampleSubmission.csv", "gender_submission.csv"])
 def test_a_sample_submission_is_no_table_of_labels(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("id,label\nz,0\n")

@@ -26,6 +26,7 @@ _MINUS = ("-1", "-1.0")  # in columns of flags
 _COMMA = re.compile(r"[-+]?\d+(?:,\d+)?(?:[eE][-+]?\d+)?")  # a number whose decimal mark may be a comma
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")  # which may be one of a thousand and more, too
 _LARGEST = 3.4e38  # of float32, whose very last, 3.4028e38, stands for "no data" in maps
+_LIST = re.compile(r"\[\s*(?:(['\"]).*\1\s*)?\]")  # of names, as pandas writes it
 _MARKS = {",": "commas", " ": "spaces"}  # that may part the labels in a cell, besides | and ;
 
 
@@ -217,11 +218,14 @@ def _from_column(column: Sequence[str], wheres: Sequence[str], known: tuple[str,
     made = Targets([], classes=classes, multilabel=multilabel, notes=notes)
     for parts, where in zip(several, wheres, strict=True):
         wrong = next((part for part in parts if part not in index), None)
-        if wrong is not None:
+        listed = next((part for part in parts if _LIST.fullmatch(part) and part not in known), None)
+        if listed is not None:
+            made.problems.append(Problem(where, f"label {listed!r} is a Python list: part labels by |, as cat|dog"))
+        elif wrong is not None:
             made.problems.append(Problem(where, _out_of_range(wrong, known)))
         elif not parts and not multilabel:
             made.problems.append(Problem(where, "no label"))
-        usable = wrong is None and (multilabel or parts)
+        usable = wrong is None and listed is None and (multilabel or parts)
         found = tuple(sorted({index[part] for part in parts})) if usable else None
         made.targets.append(found if multilabel or found is None else found[0])
     return made

@@ -176,6 +176,9 @@ def _listing(
     else:
         known = _known(file, base)
         made = cells.labels(names, inner, wheres, known=known, file=file, chosen=targets is not None)
+    twice = next((name for name in made.columns if columns.count(name) > 1), None)
+    if twice is not None:  # what is learnt is told apart by its name
+        raise DataError(f"{file}: several columns are called {twice!r}: give each a name of its own")
     splits: dict[str, list[Record]] = {name: [] for name in opened if split is None}
     images, doubts = table_images.images_of(rows, image, base)
     problems += [Problem(wheres[i], doubt) for i, doubt in doubts.items() if made.targets[i] is not None]
