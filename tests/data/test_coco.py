@@ -296,6 +296,19 @@ def test_crowds_in_runs_alone_are_objects(tmp_path: Path, more: dict[str, Any], 
     assert ("all are taken" in listing.warnings[0]) is not ignored
 
 
+def test_boxes_that_cvat_has_turned_are_said(tmp_path: Path) -> None:
+    upright = [annotation(0, id_=i, attributes=found) for i, found in enumerate(({"rotation": 0.0}, {}, None, "x"))]
+    outlined = annotation(0, id_=7, attributes={"rotation": 30.0}, segmentation=[[1, 2, 9, 2, 9, 8]])
+    rows = [annotation(0, id_=i, attributes={"rotation": 30.5}, segmentation=[]) for i in (8, 9)]
+    write(tmp_path / "all.json", content(["a.jpg"], [*upright, outlined]))
+    assert coco.read(tmp_path).warnings == ()
+    write(tmp_path / "all.json", content(["a.jpg"], [*upright, outlined, *rows]))
+    assert coco.read(tmp_path).warnings == (
+        "2 boxes are turned (attributes.rotation) and taken as if they were not, such as all.json: annotation 8; "
+        "export CVAT for images 1.1, which has their corners",
+    )
+
+
 def test_ignored_objects_alone_are_nothing_to_learn_from(tmp_path: Path) -> None:
     for i in range(8):
         picture(tmp_path / f"{i}.jpg", i)

@@ -14,7 +14,7 @@ from visrun.data.folder_names import LABELS_OF_SETS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks, with_boxes
 from visrun.data.readers import json_keys
-from visrun.data.readers.coco_objects import Column, crowds, is_id, parse
+from visrun.data.readers.coco_objects import Column, crowds, is_id, parse, turned
 from visrun.data.readers.common import label_folders, one_each, size_in, split_in, splits_in
 from visrun.data.readers.finder import Places, bare_splits, placed
 from visrun.data.splits import ALL
@@ -63,8 +63,9 @@ def read(root: Path) -> Listing:
     warnings += [f"{files.shown(s.file, base)} lists no images: there is no {s.split} split" for s in blank]
     warnings += [f"{files.shown(file, base)} {_why(file)} and is left out" for file in others]
     classes, dropped = _classes(labelled)
-    crowded, told = crowds([(f"{files.shown(s.file, base)}: annotation", s.content["annotations"]) for s in labelled])
-    warnings += told
+    written = [(f"{files.shown(s.file, base)}: annotation", s.content["annotations"]) for s in labelled]
+    crowded, told = crowds(written)
+    warnings += [*told, *turned(written)]
     splits: dict[str, list[Record]] = {}
     problems: list[Problem] = []
     wanted = [(s.split, s.file, [i["file_name"] for i in s.content["images"] if _is_named(i)]) for s in labelled]

@@ -54,6 +54,32 @@ def crowds(sources: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> tuple[
     return True, [f"{told}, such as {where} {_named(entry, place)}; {mend}"]
 
 
+def turned(sources: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> list[str]:
+    """A line on boxes that CVAT has turned: its COCO keeps the upright box and writes the angle beside it.
+
+    Args:
+        sources: As `crowds` takes them.
+    """
+    found = [
+        (where, place, entry)
+        for where, entries in sources
+        for place, entry in enumerate(entries)
+        if not entry.get("segmentation") and _angle(entry)
+    ]
+    if not found:
+        return []
+    where, place, entry = found[0]
+    told = f"{len(found):,} boxes are turned (attributes.rotation) and taken as if they were not"
+    return [f"{told}, such as {where} {_named(entry, place)}; export CVAT for images 1.1, which has their corners"]
+
+
+def _angle(annotation: Mapping[str, Any]) -> float:
+    """Degrees by which CVAT has turned a box; 0 where nothing is said."""
+    beside = annotation.get("attributes")
+    angle = beside.get("rotation") if isinstance(beside, Mapping) else None
+    return angle if isinstance(angle, int | float) else 0
+
+
 def _named(annotation: Mapping[str, Any], place: int) -> Any:
     return annotation.get("id") if is_id(annotation.get("id")) else f"number {place + 1}"
 
