@@ -29,7 +29,7 @@ def picture(path: Path, shade: int = 0, size: tuple[int, int] = SIZE) -> Path:
     return path
 
 
-def annotation(image: int, *, id_: int = 1, category: int = 3, **more: Any) -> dict[str, Any]:
+def annotation(image: int | str, *, id_: int = 1, category: int = 3, **more: Any) -> dict[str, Any]:
     return {"id": id_, "image_id": image, "category_id": category, "bbox": BOX, **more}
 
 
@@ -309,6 +309,17 @@ def test_boxes_that_cvat_has_turned_are_said(tmp_path: Path) -> None:
     )
 
 
+def test_what_was_left_out_is_said_where_too_little_is_left(tmp_path: Path) -> None:
+    for i in range(8):
+        picture(tmp_path / f"{i}.jpg", i)
+    rows = [annotation(f"{i}", id_=i) for i in range(8)]
+    write(tmp_path / "all.json", content([f"{i}.jpg" for i in range(8)], rows))
+    told = r"label some there; 8 unusable entries are left out, such as all\.json: annotation 0: its image_id '0' is"
+    with pytest.raises(DataError, match=told) as caught:
+        records.read(tmp_path, task="object_detection", on_bad="skip")
+    assert len(caught.value.offenders) == 8
+
+
 def test_ignored_objects_alone_are_nothing_to_learn_from(tmp_path: Path) -> None:
     for i in range(8):
         picture(tmp_path / f"{i}.jpg", i)
@@ -380,7 +391,8 @@ def test_a_heading_whose_id_is_written_with_a_point_has_its_objects(tmp_path: Pa
         ({"category_id": 4}, "its category_id 4 is none of the categories (3, 7)"),
         ({"category_id": None}, "its category_id None is none of the categories (3, 7)"),
         ({"category_id": [3]}, "its category_id [3] is none of the categories (3, 7)"),
-        ({"image_id": 99}, "its image_id 99 is none of the images"),
+        ({"image_id": 99}, "its image_id 99 is none of the images (0)"),
+        ({"image_id": "0"}, "its image_id '0' is none of the images (0)"),
         ({"bbox": [1, 2, 3]}, "bbox [1, 2, 3] is not [left, top, width, height]"),
         ({"bbox": ["1", 2, 3, 4]}, "bbox ['1', 2, 3, 4] is not [left, top, width, height]"),
         ({"bbox": [0, 0, 10**400, 1]}, "int too large to convert to float"),

@@ -21,15 +21,34 @@ COARSEST = 0.01  # of a target's standard deviation, the step in which float32 m
 
 
 def require(
-    good: dict[str, list[Entry]], counts: Counts, listing: Listing, *, kind: str, root: Path, training: bool
+    good: dict[str, list[Entry]],
+    counts: Counts,
+    listing: Listing,
+    *,
+    kind: str,
+    root: Path,
+    training: bool,
+    skipped: Sequence[str] = (),
 ) -> None:
-    """Refuse what cannot be trained on.
+    """Refuse what cannot be trained on, and say how much had been left out as unusable (``skipped``, a line each).
 
     Raises:
         DataError: For an empty split and, where classes are told apart, for a training split that holds fewer than two;
             where objects are to be found, for one or a validation split that shows none; where defects are, for either
             without good images; for a target that does not vary in training.
     """
+    try:
+        _require(good, counts, listing, kind=kind, root=root, training=training)
+    except DataError as error:
+        if not skipped:
+            raise
+        told = f"{error}; {len(skipped):,} unusable entries are left out, such as {skipped[0]}"
+        raise DataError(told, offenders=skipped) from None
+
+
+def _require(
+    good: dict[str, list[Entry]], counts: Counts, listing: Listing, *, kind: str, root: Path, training: bool
+) -> None:
     _require_images(good, listing, LEARNT if training else (), kind, root)
     if training and kind == "value":
         _require_spread(good["train"], listing.targets, root)

@@ -173,7 +173,7 @@ def checked(
     else:
         good = {"test": good[splits.ALL]} if splits.ALL in good else splits.ordered(good)
     counts = choose.count(good, kind=kind, num_classes=len(listing.classes), ids=ids)
-    enough.require(good, counts, listing, kind=kind, root=root, training=training)
+    enough.require(good, counts, listing, kind=kind, root=root, training=training, skipped=skipped)
     return Dataset(
         root=root,
         layout=found.layout,

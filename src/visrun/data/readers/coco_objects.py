@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,8 @@ def parse(
             if box is None and outline is None:
                 raise ValueError("neither bbox nor segmentation")
             if image < 0:
-                raise ValueError(f"its image_id {annotation.get('image_id')!r} is none of the images")
+                known = ", ".join(map(repr, islice(number, 2))) + (", ..." if len(number) > 2 else "")
+                raise ValueError(f"its image_id {annotation.get('image_id')!r} is none of the images ({known})")
         except (ValueError, OverflowError) as error:
             wrong.setdefault(image, []).append(Problem(f"{where} {id_}", str(error)))
             continue
