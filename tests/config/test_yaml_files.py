@@ -73,6 +73,15 @@ def test_a_file_that_is_no_mapping_says_so(path: str, text: str, conf: Path) -> 
     assert caught.value.problems == (f"conf/{path}.yaml: must be a mapping of keys to values",)
 
 
+@pytest.mark.parametrize("path", ["augment/mine", "recipe/mine", "config"])
+def test_a_file_that_is_not_utf_8_says_so(path: str, conf: Path) -> None:
+    (conf / f"{path}.yaml").parent.mkdir(exist_ok=True)
+    (conf / f"{path}.yaml").write_bytes("# größe\nseed: 1\n".encode("latin-1"))
+    with pytest.raises(ConfigError) as caught:
+        resolve([] if path == "config" else [path.replace("/", "=")])
+    assert caught.value.problems == (f"conf/{path}.yaml: not UTF-8 at byte 4; save it as UTF-8",)
+
+
 @pytest.mark.parametrize("text", ["augment: [1]", "augment: {crop_scale: {least: 0.5}}", "data: [a]"])
 def test_a_list_in_the_place_of_a_mapping_or_the_other_way_about(text: str, conf: Path) -> None:
     (conf / "augment").mkdir()

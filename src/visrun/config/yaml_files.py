@@ -51,6 +51,8 @@ def file_errors(path: str = "") -> Iterator[None]:
         if error.errno:  # a file that cannot be read, of which the command line says why
             raise
         raise ConfigError(f"{where}: {MAPPING}") from error  # OmegaConf's of a bare number
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{where}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
         text = " ".join(str(cause).split()) or type(error).__name__
