@@ -35,7 +35,8 @@ def test_a_root_to_choose_is_named_as_it_is_typed(path: str, word: str) -> None:
 def test_a_folder_holds_images_where_one_can_be_seen(tmp_path: Path) -> None:
     assert not files.holds_images(tmp_path)
     assert not files.holds_images(tmp_path / "missing")
-    for name in ("notes.txt", ".hidden.png", "folder.png/notes.txt", ".cache/a.png", "__MACOSX/a.png"):
+    hidden = (".hidden.png", ".cache/a.png", "__MACOSX/a.png", "lost+found/a.png")
+    for name in ("notes.txt", "folder.png/notes.txt", *hidden):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert not files.holds_images(tmp_path)

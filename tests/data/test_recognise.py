@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,19 @@ from visrun.tables import READERS
 
 def broken(root: Path, task: str) -> NoReturn:
     raise KeyError(task)
+
+
+def closed(root: Path) -> NoReturn:
+    raise PermissionError(errno.EACCES, "Permission denied", str(root / "b" / "JPEGImages"))
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "notes.txt").touch()
+    monkeypatch.setitem(READERS, "mine", replace(READERS["folder"], recognise=closed))
+    with pytest.raises(DataError) as caught:
+        recognise.listing(tmp_path, task="classification")
+    told = "no permission to look there: give it, or move the folder away"
+    assert str(caught.value) == f"{tmp_path}/b/JPEGImages: {told}"
 
 
 @pytest.mark.parametrize("task", ["classification", "segmentation"])  # the reader's own, and one that is tried

@@ -32,6 +32,7 @@ TEXT, XML, JSON = frozenset({".txt"}), frozenset({".xml"}), frozenset({".json"})
 HEAD = 65536  # bytes of a label file that are looked at to recognise what it holds
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # as Excel and PowerShell write it
 FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+_SYSTEM = ("__MACOSX", "lost+found")  # the latter, at the top of a disk, is closed to all but root
 
 SPLITS = ("train", "val", "test")
 _SPLITS = {
@@ -285,7 +286,7 @@ def _answers(kind: Callable[[], bool]) -> bool:
 
 
 def _visible(name: str) -> bool:
-    return not name.startswith(".") and name != "__MACOSX"
+    return not name.startswith(".") and name not in _SYSTEM
 
 
 def _has_suffix(name: str, suffixes: frozenset[str]) -> bool:

@@ -152,6 +152,8 @@ def _recognises(name: str, root: Path, task: str) -> bool:
         return bool(build.call(recognises, {"task": task}, root))
     except UserError:
         raise
+    except PermissionError as error:  # of any folder that may hold a part of the set
+        raise DataError(f"{error.filename}: no permission to look there: give it, or move the folder away") from error
     except Exception as error:
         line = f"{type(error).__name__}: {first_line(error)}"
         raise DataError(f"data={name}: cannot tell whether {root} is of its layout ({line})") from error
