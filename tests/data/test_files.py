@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +48,22 @@ def test_a_folder_holds_images_where_one_can_be_seen(tmp_path: Path) -> None:
     assert not files.holds_images(tmp_path, deep=False)
     (tmp_path / "a.tiff").touch()
     assert files.holds_images(tmp_path, deep=False)
+
+
+def test_a_folder_that_may_not_be_read_is_no_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = os.scandir
+
+    def scandir(path: str) -> Any:
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    (tmp_path / "a" / "closed").mkdir(parents=True)
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match="a/closed: no permission to read this folder: give it, or move"):
+        list(files.images(tmp_path))
+    (tmp_path / "a").rename(tmp_path / ".a")
+    assert list(files.images(tmp_path)) == []
 
 
 def test_images_stand_in_natural_order_and_folders_after_files(tmp_path: Path) -> None:

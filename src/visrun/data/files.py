@@ -102,14 +102,20 @@ def _walk(folder: Path, *, deep: bool) -> Iterator[tuple[str, list[str]]]:
     """``folder`` (``deep``: and the visible folders below) with the names of its files, in a fixed order.
 
     Links are followed, but none back to a folder that it lies in: that would list the same files again and again.
+    One that may not be read is a DataError: its files would be missing without a word.
     """
     above: dict[str, frozenset[tuple[int, int]]] = {}
-    for current, inner, names in os.walk(folder, followlinks=True):
+    for current, inner, names in os.walk(folder, followlinks=True, onerror=_refuse_closed):
         yield current, names
         own = above.pop(current, frozenset()) | {_identity(current)}
         below = {name: os.path.join(current, name) for name in inner if deep and _visible(name)}  # noqa: PTH118 (speed)
         inner[:] = sorted((name for name, path in below.items() if _identity(path) not in own), key=natural)
         above.update((below[name], own) for name in inner)
+
+
+def _refuse_closed(error: OSError) -> None:
+    if isinstance(error, PermissionError):
+        raise DataError(f"{error.filename}: no permission to read this folder: give it, or move the folder away")
 
 
 def _identity(folder: str) -> tuple[int, int]:
