@@ -69,6 +69,23 @@ def test_what_a_border_has_cut_goes_though_its_score_is_higher(kit: SimpleNamesp
     assert metric.confusion().tolist() == [[1, 0], [0, 0]]
 
 
+@pytest.mark.parametrize("metric", [BoxMetric(["a"]), MaskMetric(["a"])])
+def test_a_part_goes_though_it_overlaps_the_whole_as_much_as_twins_do(kit: SimpleNamespace, metric: Any) -> None:
+    whole, part = [84, 20, 108, 60], [84, 20, 100, 60]  # an IoU of 2/3
+    truth = kit.objects([whole], [0], outlines=outlines([whole]))
+    tiled(kit, metric, truth, [(part, 0.9, 0)], [(whole, 0.8, 0)])
+    assert metric.compute()["map75"] == 1.0
+    assert metric.confusion().tolist() == [[1, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("metric", [BoxMetric(["a"]), MaskMetric(["a"])])
+def test_what_hardly_counts_takes_no_whole_object_at_a_border_for_its_part(kit: SimpleNamespace, metric: Any) -> None:
+    box, faint = [84, 20, 96, 60], [84, 20, 140, 60]
+    truth = kit.objects([box], [0], outlines=outlines([box]))
+    tiled(kit, metric, truth, [(box, 0.95, 0)], [(box, 0.9, 0), (faint, 0.02, 0)])
+    assert metric.compute()["map"] == 1.0
+
+
 CUT = [84, 20, 100, 60]  # what the left tile sees of something that goes on
 
 
@@ -112,6 +129,13 @@ def test_a_turned_part_goes(kit: SimpleNamespace) -> None:
     whole, part = [124, 50, 80, 20, 0.0], [92, 50, 16, 20, 0.0]
     truth = kit.objects(None, [0], quads=kit.rotated_to_quads(np.array([whole])))
     metric = tiled(kit, RotatedMetric(["a"]), truth, [(part, 0.9, 0)], [(whole, 0.5, 0)])
+    assert metric.compute()["map"] == pytest.approx(1.0)
+
+
+def test_a_turned_part_goes_though_it_overlaps_the_whole_as_much_as_twins_do(kit: SimpleNamespace) -> None:
+    whole, part = [102, 50, 36, 20, 0.0], [92, 50, 16, 20, 0.0]  # an IoU of 0.44
+    truth = kit.objects(None, [0], quads=kit.rotated_to_quads(np.array([whole])))
+    metric = tiled(kit, RotatedMetric(["a"]), truth, [(part, 0.9, 0)], [(whole, 0.8, 0)])
     assert metric.compute()["map"] == pytest.approx(1.0)
 
 

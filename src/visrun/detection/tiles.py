@@ -1,8 +1,8 @@
 """One set of detections for an image that was looked at in overlapping tiles.
 
-What two tiles see whole they find twice: suppression keeps the better, and leaves alone what one tile has found, where
-the network has suppressed already. What the border of a tile cuts is found in part there and whole in its neighbour,
-too different for suppression to see: the part goes.
+What the border of a tile cuts is found in part there and whole in its neighbour: the part goes, and first, since a part
+with the better score would suppress the whole. What two tiles see whole they find twice: suppression keeps the better,
+and leaves alone what one tile has found, where the network has suppressed already.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from visrun.detection.rows import Detections, Seen
 EDGE = 4.0  # pixels of the training image from a tile's border within which a detection may have been cut by it
 MOST = 4000  # detections of an image that are merged, the best: suppression compares each with each
 COVERED = 0.7  # of a cut detection's area in a larger one of another tile, above which it is a part of it
+CREDIBLE = 0.5  # of a part's score that the larger one has at least: a network says much around an object in a whisper
 
 
 @dataclass(frozen=True)
@@ -99,16 +100,19 @@ def once(
         tile: (N,) the number of the tile that found each.
         place: Number of a tile -> where the file's picture lies in it.
     """
-    keep = rule.suppress(boxes, scores, labels, threshold=rule.above, sources=torch.from_numpy(tile)).cpu()
-    if rule.share is None:
-        return keep.numpy()
-    cut = _cut(rule.hull(boxes[keep]), tile[keep.numpy()], place)
-    gone = _parts(boxes[keep], labels[keep], tile[keep.numpy()], cut, rule.hull, rule.share)
-    return keep.numpy()[~gone]
+    whole = np.arange(len(boxes))
+    if rule.share is not None:
+        cut = _cut(rule.hull(boxes), tile, place)
+        whole = np.flatnonzero(~_parts(boxes, scores, labels, tile, cut, rule.hull, rule.share))
+    left = torch.from_numpy(whole)
+    sources = torch.from_numpy(tile[whole])
+    keep = rule.suppress(boxes[left], scores[left], labels[left], threshold=rule.above, sources=sources)
+    return whole[keep.cpu().numpy()]
 
 
 def _parts(
     boxes: Tensor,
+    scores: Tensor,
     labels: Tensor,
     tile: Ints,
     cut: Tensor,
@@ -121,9 +125,11 @@ def _parts(
     part, other = near_pairs(centre[cut], half[cut], centre, half, labels=(labels[cut], labels))
     part = torch.from_numpy(np.flatnonzero(cut.numpy()))[part]
     tiles = torch.from_numpy(tile)
+    likely = (tiles[part] != tiles[other]) & (scores[other] >= CREDIBLE * scores[part])
+    part, other = part[likely], other[likely]
     inside, outside = share(boxes[part], boxes[other]), share(boxes[other], boxes[part])
     gone = np.zeros(len(boxes), bool)
-    gone[part[(tiles[part] != tiles[other]) & (inside > COVERED) & (inside > outside)].numpy()] = True
+    gone[part[(inside > COVERED) & (inside > outside)].numpy()] = True
     return gone
 
 
