@@ -63,11 +63,48 @@ def test_the_best_candidates_always_learn() -> None:
     assert {s for *_, s in where(points, given_to(points, [76.0, 76.0, 90.0, 90.0, 0.0]), 0)} == {8.0}
 
 
-def test_two_objects_share_no_location_and_the_better_overlap_wins() -> None:
+def test_two_objects_share_no_location_and_the_smaller_has_it() -> None:
     points = grid(8)
-    found = given_to(points, [60.0, 60.0, 48.0, 48.0, 0.0], [60.0, 60.0, 40.0, 40.0, 0.0])
-    assert len(where(points, found, 0)) == 9
-    assert where(points, found, 1) == []
+    found = given_to(points, [60.0, 60.0, 48.0, 48.0, 0.0], [60.0, 60.0, 12.0, 12.0, 0.0])
+    assert where(points, found, 1) == [(60.0, 60.0, 8.0)]
+    assert len(where(points, found, 0)) == 8
+
+
+def test_of_two_as_large_the_nearer_has_a_location() -> None:
+    points = grid(8)
+    near, far = [56.0, 60.0, 30.0, 30.0, 0.0], [72.0, 60.0, 30.0, 30.0, 0.0]  # the anchors hold both
+    for one, other in ((near, far), (far, near)):
+        found = given_to(points, one, other)
+        for x, y, _ in where(points, found, 0):
+            assert math.hypot(x - one[0], y - one[1]) <= math.hypot(x - other[0], y - other[1])
+        assert len(where(points, found, 0)) == len(where(points, found, 1))
+
+
+def test_of_two_that_fit_the_same_locations_the_larger_keeps_its_best_one() -> None:
+    points = grid(8)
+    found = given_to(points, [61.0, 60.0, 48.0, 48.0, 0.0], [60.0, 60.0, 40.0, 40.0, 0.0])
+    assert len(where(points, found, 1)) == 8
+    assert len(where(points, found, 0)) == 1
+
+
+def test_of_two_that_fit_one_location_alone_the_smaller_has_it() -> None:
+    points = grid(32)
+    found = given_to(points, [48.0, 48.0, 12.0, 12.0, 0.0], [48.0, 48.0, 10.0, 10.0, 0.0])
+    assert [where(points, found, row) for row in (0, 1)] == [[], [(48.0, 48.0, 32.0)]]
+
+
+PLACES = st.tuples(st.floats(40, 88), st.floats(40, 88))
+
+
+@settings(max_examples=60, deadline=None)
+@given(PLACES, st.floats(16, 32), st.floats(1.2, 2.5), st.tuples(st.floats(-0.5, 0.5), st.floats(-0.5, 0.5)))
+def test_an_object_and_what_lies_within_it_are_both_learnt(
+    centre: tuple[float, ...], side: float, ratio: float, aside: tuple[float, ...]
+) -> None:
+    points, whole = grid(8, 16, 32), side * ratio
+    inner = [c + share * (whole - side) for c, share in zip(centre, aside, strict=True)]
+    found = given_to(points, [*centre, whole, whole, 0.0], [*inner, side, side, 0.0])
+    assert all(where(points, found, row) for row in (0, 1))
 
 
 def test_an_object_smaller_than_the_finest_stride_has_a_location_all_the_same() -> None:

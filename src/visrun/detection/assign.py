@@ -1,11 +1,14 @@
 """Which location of the feature pyramid learns which object, as dense tensor work of fixed shape.
 
 Adaptive training sample selection (Zhang et al. 2020, ATSS, arXiv 1912.02424, algorithm 1): of the locations around an
-object's centre, on every level, those whose anchor overlaps it more than most learn it. Three changes: the candidates
+object's centre, on every level, those whose anchor overlaps it more than most learn it. Four changes: the candidates
 of a level are the locations within ``NEAR`` strides of the centre rather than a counted few; anchors are turned with
-the object, so that upright and turned boxes are one case; and the best candidates always pass, since on few levels none
-may be better than most. Only geometry decides: from random weights, what the network says of an object tells nothing
-yet of where it is best seen.
+the object, so that upright and turned boxes are one case; the best candidates always pass, since on few levels none
+may be better than most; and of several objects a location learns the nearest and smallest, by the sum of its squared
+distance and a quarter of its area, rather than the one that its anchor overlaps most: anchors overlap a nucleus always
+less than the cell around it, which has other locations, and all that lies within them alike, wherever its centre is.
+Only geometry decides: from random weights, what the network says of an object tells nothing yet of where it is best
+seen.
 
 Legend: B images, M objects, L locations.
 """
@@ -40,7 +43,7 @@ class Assigned(NamedTuple):
 
 
 def assign(points: Tensor, boxes: Tensor, *, real: Tensor, ignored: Tensor) -> Assigned:
-    """Give each location at most one object, the one that its anchor overlaps most.
+    """Give each location at most one object, the nearest and smallest of those that it fits.
 
     Args:
         points: (L, 3) x, y and stride of each location, in pixels of the training image.
@@ -56,10 +59,23 @@ def assign(points: Tensor, boxes: Tensor, *, real: Tensor, ignored: Tensor) -> A
     least = LEAST * stride
     inside = (along.abs() < torch.maximum(half_w, least)) & (across.abs() < torch.maximum(half_h, least))
     fits = near & inside & (overlap > 0) & (overlap >= _enough(overlap, near)) & real[..., None]
-    best, row = torch.where(fits, overlap, -1.0).max(1)
-    positive = best >= 0
+    away, row = torch.where(fits, along.square() + across.square() + half_w * half_h, torch.inf).min(1)
+    positive = away < torch.inf
+    row = _shared(fits, overlap, torch.where(positive, row, -1))
     covered = ((along.abs() < half_w) & (across.abs() < half_h) & ignored[..., None]).any(1)
     return Assigned(torch.where(positive, row, 0), positive, positive | ~covered)
+
+
+def _shared(fits: Tensor, overlap: Tensor, row: Tensor) -> Tensor:
+    """``row`` (B, L), -1 = none, with a location for each object that others left none: its best of those whose owners
+    have more."""
+    number = torch.arange(fits.shape[1], device=row.device)[:, None]
+    count = (row[:, None] == number).sum(2)  # (B, M)
+    spare = count.gather(1, row.clamp(min=0)) > 1  # where nobody won, nobody fits
+    wanted = torch.where(fits & spare[:, None] & (count == 0)[..., None], overlap, -1.0)
+    best = torch.arange(row.shape[1], device=row.device) == wanted.argmax(2, keepdim=True)
+    share, taker = torch.where(best, wanted, -1.0).max(1)
+    return torch.where(share >= 0, taker, row)
 
 
 def offsets(points: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
