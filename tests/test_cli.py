@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -303,6 +304,19 @@ def test_help_of_a_verb_is_that_verbs(first: str, capsys: pytest.CaptureFixture[
         cli.main([first, "predict"])
     assert not stop.value.code
     assert capsys.readouterr().out.startswith("usage: visrun predict ")
+
+
+@pytest.mark.parametrize("verb", [name for name, verb in cli.VERBS.items() if not verb.flags])
+@pytest.mark.parametrize("code", [0, "enough"])
+def test_a_plugin_that_would_end_the_process_is_an_error_of_every_verb(
+    verb: str, code: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def leave(_: Sequence[str]) -> int:
+        raise SystemExit(code)
+
+    monkeypatch.setitem(cli.VERBS, verb, cli.VERBS[verb]._replace(main=leave))
+    assert cli.main([verb, "RUN"]) == 1
+    assert re.fullmatch(rf"visrun: error: SystemExit: {code} \(test_cli\.py, line \d+\)\n", capsys.readouterr().err)
 
 
 def test_python_m_visrun_is_the_command(empty_folder: Path) -> None:

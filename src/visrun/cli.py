@@ -21,7 +21,17 @@ from pathlib import Path
 
 from visrun.arguments import VERBS, words_after
 from visrun.build import load
-from visrun.errors import ERROR, PATH_FAULTS, ConfigError, DataError, UserError, VisrunError, exit_code, refuse_windows
+from visrun.errors import (
+    ERROR,
+    PATH_FAULTS,
+    ConfigError,
+    DataError,
+    UserError,
+    VisrunError,
+    exit_code,
+    no_way_out,
+    refuse_windows,
+)
 from visrun.synonyms import is_command, ours
 from visrun.text import written_out
 
@@ -126,7 +136,8 @@ def _run(name: str, words: Sequence[str]) -> int:
         words = plugins.take(words_after(name, words), cwd=Path.cwd())
     from visrun.signals import stop_on_signals  # some of which Windows lacks: it is refused before
 
-    with nullcontext() if verb.trains else stop_on_signals():  # however it ends, a bar goes and the cursor is back
+    leaves = nullcontext() if verb.flags else no_way_out()  # --help leaves by the same door
+    with leaves, nullcontext() if verb.trains else stop_on_signals():  # however it ends, the cursor is back
         return load(verb.main)(words)
 
 
