@@ -42,8 +42,10 @@ def one_line(error: BaseException) -> str:
         return f"{error.strerror}: {error.filename2 or error.filename}"  # whole: the path names the disk
     if re.match(LOST, text):
         return next(words.format(*found.groups()) for part, words in LOSSES if (found := re.search(part, text)))
+    code = re.search(r"(?:^|error code )(\d{3}) .*\bResponse (?:body|text): ", text)
+    if code and code[1] >= "500":  # its page, a server's or a proxy's, says no more
+        return f"it answers with error {code[1]}"
     if re.search(r"Response (body|text): '?\s*<[!h]", text, re.IGNORECASE):
-        code = re.search(r"(?:^|error code )(\d{3}) ", text)
         return f"it answers with {f'error {code[1]} and ' if code else ''}an HTML page, which a login or a proxy gives"
     if wrapped := re.match(r"(?:\(raised as a result of .*\n)?\(\w+(?:\.\w+)+\) (?=\S)", text):
         return first_line(Exception(text[wrapped.end() :]), most=200)
