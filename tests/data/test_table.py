@@ -418,3 +418,15 @@ def test_quotes_that_are_closed_hold_several_lines_and_may_have_blanks_behind_th
     listing = table.read(tmp_path, target="label")
     assert [record.image.name for record in listing.splits["all"]] == ["a.png", "b.png", "c.png"]
     assert listing.classes == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("first", "mark"), [("sep=;\r\n", ";"), ('"sep=;"\n', ";"), ("sep=,\n", ","), ("sep=\t\n", "\t")]
+)
+def test_the_line_by_which_excel_knows_the_mark_is_no_row(tmp_path: Path, first: str, mark: str) -> None:
+    rows = [["image", "label"], ["a.png", "x"], ["b.png"]]
+    (tmp_path / "t.csv").write_text(first + "".join(mark.join(row) + "\r\n" for row in rows), newline="")
+    listing = table.read(tmp_path, target="label")
+    assert [record.target for record in listing.splits["all"]] == [0]
+    assert listing.classes == ("x",)
+    assert [problem.where for problem in listing.problems] == ["t.csv:4"]

@@ -501,6 +501,13 @@ def test_corners_and_outlines_by_hand(tmp_path: Path) -> None:
     assert mixed.boxes.tolist() == [[0.1, 0.1, 0.5, 0.4], [0.375, 0.25, 0.625, 0.75]]
 
 
+@pytest.mark.parametrize(("count", "told"), [("2", False), ("'2'", False), ("", False), ("3", True), ("1", True)])
+def test_a_number_of_classes_that_is_not_that_of_the_names_is_said(tmp_path: Path, count: str, told: bool) -> None:
+    listing = build(tmp_path, LINE, yaml=NAMES + f"nc: {count}\ntrain: images\nval: images\n")
+    assert listing.classes == ("cat", "dog")
+    assert listing.warnings == ((f"data.yaml says nc: {count} and names 2: the names count",) if told else ())
+
+
 @pytest.mark.parametrize(("shape", "count"), [("[2, 2]", 4), ("[4, 2]", 8), ("[1, 3]", 3), ("[1, 1]", 1)])
 def test_of_lines_with_keypoints_the_boxes_are_read(tmp_path: Path, shape: str, count: int) -> None:
     yaml = NAMES + f"train: images\nval: images\nkpt_shape: {shape}\n"

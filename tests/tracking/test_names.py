@@ -321,7 +321,7 @@ BODY = "API request to endpoint /api failed with error code 405 != 200. Response
             "it answers with error 413 and an HTML page, which a login or a proxy gives",
         ),
         (f"{BODY}no", f"{BODY}no"),
-        *((f"{BODY.replace('405', '503')}{page}'", "it answers with error 503") for page in ("<html>", "no upstream", "")),
+        *((f"{BODY.replace('405', '503')}{page}'", "it answers with error 503") for page in ("<html>", "no", "")),
         ("502 Server Error: Bad Gateway for url: http://h/api. Response text: <html>\n", "it answers with error 502"),
         ("(a) is one of (b)\nmore", "(a) is one of (b)"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from visrun.errors import DataError
 from visrun.text import some
 
 Rows = list[tuple[int, list[str]]]  # line number, cells
+_SEP = re.compile(r'\A"?sep=[^\n]{1,2}"?\r?(?=\n)')  # a first line by which Excel is told the mark
 
 
 def head(file: Path) -> tuple[tuple[str, ...], Rows]:
@@ -41,6 +43,7 @@ def cells_of(
     """
     if file.suffix.lower() in files.TEXT:
         return label_lists.cells_of(text)
+    text = _SEP.sub("", text)
     if not text.strip():
         raise DataError(f"{file}: empty table")
     rows = _rows(file, text, closed=closed)

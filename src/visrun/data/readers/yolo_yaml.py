@@ -104,6 +104,8 @@ def plan(root: Path) -> Plan | None:
     if keypoints:
         warnings.append(f"{file.name} has a kpt_shape: keypoints are left out, the boxes before them are read")
     names = _names(file, content["names"])
+    if content.get("nc") not in (None, "", str(len(names))):
+        warnings.append(f"{file.name} says nc: {content['nc']} and names {len(names)}: the names count")
     return Plan(names=names, images=splits, keypoints=keypoints, warnings=tuple(warnings))
 
 
