@@ -119,24 +119,35 @@ def test_off_a_terminal_there_is_no_bar(capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_on_a_terminal_the_bar_moves_and_goes_away():
-    program = (
-        "from visrun.console import Screen\n"
-        "screen = Screen()\n"
-        "screen.progress('epoch 1/2', 1, 4)\n"
-        "screen.progress('epoch 1/2', 4, 4)\n"
-        "screen.end_progress()\n"
-        "screen.say('done')\n"
-    )
+SHOWN = """
+from visrun.console import Screen
+screen = Screen()
+screen.progress('epoch 1/2', 1, 4)
+screen.progress('epoch 1/2', 4, 4)
+screen.end_progress()
+screen.say('done')
+"""
+
+
+def shown_on(terminal):
+    """All that SHOWN writes to a terminal of that kind."""
     mine, theirs = os.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    done = subprocess.run([sys.executable, "-c", program], stdout=theirs, env=environment, timeout=60, check=True)
+    environment = {**os.environ, "TERM": terminal, "COLUMNS": "100"}
+    subprocess.run([sys.executable, "-c", SHOWN], stdout=theirs, env=environment, timeout=60, check=True)
     os.close(theirs)
     seen = os.read(mine, 65536).decode()
     os.close(mine)
-    assert done.returncode == 0
+    return seen
+
+
+def test_on_a_terminal_the_bar_moves_and_goes_away():
+    seen = shown_on("xterm")
     assert "epoch 1/2" in seen and "4/4" in seen
     assert seen.rstrip().endswith("done")
+
+
+def test_a_terminal_that_cannot_take_a_line_back_gets_no_bar():
+    assert shown_on("dumb") == "done\r\n"
 
 
 GONE = """

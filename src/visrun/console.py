@@ -99,13 +99,18 @@ def _outliving_a_terminal() -> Iterator[None]:
         silence([fd for fd in (1, 2) if stat.S_ISCHR(os.fstat(fd).st_mode)])
 
 
+def takes_back(console: Console) -> bool:
+    """Whether what stands on it can be drawn anew: it is a terminal, and knows more than to print line by line."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 class Screen:
     """Prints a run's story. On a terminal the epoch's bar stands below the lines; elsewhere there are lines only."""
 
     def __init__(self, *, stderr: bool = False, quiet: bool = False) -> None:
         file = sys.stderr if stderr else sys.stdout
         self.console = _Console(file=file, quiet=quiet, highlight=False, soft_wrap=True)
-        self.live = self.console.is_terminal
+        self.live = takes_back(self.console)
         self.bar: Bar | None = None
         self.row: TaskID | None = None
         self.drawn = 0.0

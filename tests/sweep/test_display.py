@@ -17,7 +17,7 @@ from optuna.trial import TrialState, create_trial
 from rich.cells import cell_len
 from rich.console import Console
 
-from visrun.console import Screen
+from visrun.console import Screen, takes_back
 from visrun.sweep.display import Table
 from visrun.sweep.drawing import Sweep, cut, draw, duration, select, short, time_left, varying
 from visrun.sweep.ties import graded
@@ -348,7 +348,7 @@ class Terminal(Screen):
     def __init__(self):
         super().__init__()
         self.console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True, color_system=None)
-        self.live = True
+        self.live = takes_back(self.console)
 
 
 def test_a_terminal_is_drawn_four_times_a_second_and_the_lines_go_to_the_log(caplog):

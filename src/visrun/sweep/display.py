@@ -34,7 +34,7 @@ class Table:
 
     def __init__(self, screen: Screen, sweep: Sweep) -> None:
         self.screen, self.sweep, self.news = screen, sweep, News(sweep)
-        self.on_terminal = screen.live and not screen.console.is_dumb_terminal
+        self.on_terminal = screen.live
         self.trials: Sequence[FrozenTrial] = ()
         self.began: datetime | None = None
         self.drawn: datetime | None = None
