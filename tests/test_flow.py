@@ -23,7 +23,7 @@ SHORT = ["max_epochs=3", *USUAL]
 OBJECTS = ["data.image_size=64", "batch_size=64"]
 SMALLEST = {
     "object_detection": OBJECTS,
-    "oriented_object_detection": OBJECTS,
+    "oriented_object_detection": [*OBJECTS, "learning_rate=0.001"],  # at its own the third epoch hangs on the last bit
     "instance_segmentation": OBJECTS,
     "anomaly_detection": ["data.image_size=32", "batch_size=64"],
     "classification": ["data.image_size=16", "batch_size=256"],
@@ -75,7 +75,7 @@ def test_a_run_leaves_everything_it_promises(trained):
 
 GOLDEN = {
     "object_detection": [15.836192, 14.755118, 14.30447],
-    "oriented_object_detection": [33.478811, 30.219851, 29.494947],
+    "oriented_object_detection": [33.69664, 33.386551, 31.489209],
     "instance_segmentation": [22.379459, 20.819775, 19.844965],
     "anomaly_detection": [0.134037, 0.126799, 0.160193],
     "classification": [1.827125, 1.010058, 0.790184],
