@@ -137,3 +137,8 @@ def refuse_windows() -> None:
     """
     if sys.platform == "win32":
         raise UserError("visrun runs on Linux; on Windows, install and start it in WSL 2")
+
+
+def closed(error: PermissionError) -> DataError:
+    """What is said where a folder may not be read, whatever was looked for there."""
+    return DataError(f"{error.filename}: no permission to look there: give it, or move the folder away")

@@ -60,7 +60,7 @@ def test_a_folder_that_may_not_be_read_is_no_empty_one(tmp_path: Path, monkeypat
 
     (tmp_path / "a" / "closed").mkdir(parents=True)
     monkeypatch.setattr(os, "scandir", scandir)
-    with pytest.raises(DataError, match="a/closed: no permission to read this folder: give it, or move"):
+    with pytest.raises(DataError, match="a/closed: no permission to look there: give it, or move"):
         list(files.images(tmp_path))
     (tmp_path / "a").rename(tmp_path / ".a")
     assert list(files.images(tmp_path)) == []

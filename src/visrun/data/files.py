@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from visrun.data.folder_names import LABELS_OF_SETS
-from visrun.errors import PATH_FAULTS, DataError
+from visrun.errors import PATH_FAULTS, DataError, closed
 from visrun.near import did_you_mean
 from visrun.text import composed, some
 
@@ -115,7 +115,7 @@ def _walk(folder: Path, *, deep: bool) -> Iterator[tuple[str, list[str]]]:
 
 def _refuse_closed(error: OSError) -> None:
     if isinstance(error, PermissionError):
-        raise DataError(f"{error.filename}: no permission to read this folder: give it, or move the folder away")
+        raise closed(error)
 
 
 def _identity(folder: str) -> tuple[int, int]:

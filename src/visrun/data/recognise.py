@@ -15,7 +15,7 @@ from visrun.data.listing import Listing, require_listing
 from visrun.data.marks import FORMS, form_of
 from visrun.data.readers.common import split_in
 from visrun.data.regroup import regrouped
-from visrun.errors import DataError, UserError, first_line
+from visrun.errors import DataError, UserError, closed, first_line
 from visrun.text import some
 
 MOST_TRIED = 20  # folders of one that is no dataset
@@ -153,7 +153,7 @@ def _recognises(name: str, root: Path, task: str) -> bool:
     except UserError:
         raise
     except PermissionError as error:  # of any folder that may hold a part of the set
-        raise DataError(f"{error.filename}: no permission to look there: give it, or move the folder away") from error
+        raise closed(error) from error
     except Exception as error:
         line = f"{type(error).__name__}: {first_line(error)}"
         raise DataError(f"data={name}: cannot tell whether {root} is of its layout ({line})") from error
