@@ -142,3 +142,8 @@ def refuse_windows() -> None:
 def closed(error: PermissionError) -> DataError:
     """What is said where a folder may not be read, whatever was looked for there."""
     return DataError(f"{error.filename}: no permission to look there: give it, or move the folder away")
+
+
+def not_utf8(where: object, error: UnicodeDecodeError) -> ConfigError:
+    """What is said of a file of settings in another encoding."""
+    return ConfigError(f"{where}: not UTF-8 at byte {error.start}; save it as UTF-8")

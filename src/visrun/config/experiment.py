@@ -19,7 +19,7 @@ from visrun.config.fields import flatten, one_of, show, validate, without
 from visrun.config.lines import texts
 from visrun.config.setting_rules import unknown_augmentations
 from visrun.config.settings import SECTIONS, Settings
-from visrun.errors import PLUGIN_HINT, ConfigError
+from visrun.errors import PLUGIN_HINT, ConfigError, not_utf8
 from visrun.files import part_of
 from visrun.folders import expanded
 from visrun.hyperparameters import CHOICES, Hyperparameters, all_losses
@@ -103,7 +103,7 @@ def _text(file: Path) -> str:
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read ({error.strerror}); name a file that can") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+        raise not_utf8(file, error) from None
 
 
 def _parse(text: str, file: Path) -> dict[str, Any]:

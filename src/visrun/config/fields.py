@@ -164,9 +164,10 @@ def _error_lines(error: ValidationError, model: type[BaseModel], values: Mapping
             for part in path:
                 given = given[part]
             hint = extra(info, "hint")
-            line = f"{key}={show(given)}: must be {allowed(info)}{f' ({hint})' if hint else ''}"
+            wrong = f"must be {allowed(info)}{f' ({hint})' if hint else ''}"
             if item["type"] == "string_unicode":  # of a name on disk in Latin-1, say
-                line = f"{key}={show(given)}: the name is not UTF-8; rename it or name another one"
+                wrong = "the name is not UTF-8; rename it or name another one"
+            line = f"{key}={show(given)}: {wrong}"
         lines.setdefault(key, line)
     return lines
 

@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from visrun.errors import ConfigError
+from visrun.errors import ConfigError, not_utf8
 
 MAPPING = "must be a mapping of keys to values"
 
@@ -52,7 +52,7 @@ def file_errors(path: str = "") -> Iterator[None]:
             raise
         raise ConfigError(f"{where}: {MAPPING}") from error  # OmegaConf's of a bare number
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{where}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+        raise not_utf8(where, error) from error
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
         text = " ".join(str(cause).split()) or type(error).__name__
