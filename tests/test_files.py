@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from visrun import files
-from visrun.errors import VisrunError
+from visrun.errors import UserError, VisrunError
 
 
 def test_a_file_is_replaced_and_nothing_stays_beside_it(tmp_path: Path) -> None:
@@ -33,6 +33,36 @@ def test_an_error_while_writing_leaves_the_old_file_and_no_temporary_one(
         files.write_atomic(tmp_path / "x", b"data")
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
     assert (tmp_path / "x").read_bytes() == b"old"
+
+
+def test_a_named_file_is_replaced_where_a_link_leads(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "there" / "x")
+    for data in (b"one", b"two"):
+        (tmp_path / "there").mkdir(exist_ok=True)
+        files.write_named(link, data)
+        assert link.is_symlink() and (tmp_path / "there" / "x").read_bytes() == data
+    files.write_named(tmp_path / "new" / "y", b"three")
+    assert (tmp_path / "new" / "y").read_bytes() == b"three"
+
+
+def test_a_named_pipe_takes_what_is_written(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+        files.write_named(pipe, b"data")
+        assert reader.communicate(timeout=60)[0] == b"data"
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_named_file_that_cannot_be_replaced_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x").write_bytes(b"old")
+    monkeypatch.setattr(files.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(UserError, match=r"^out=.*x: cannot write \(No space left on device\); name another file$"):
+        files.write_named(tmp_path / "x", b"data")
+    assert (tmp_path / "x").read_bytes() == b"old"
+    with pytest.raises(UserError, match=r"^out=.*: cannot be written \(Is a directory\); name another file$"):
+        files.write_named(tmp_path, b"data")
 
 
 def test_a_folder_that_cannot_be_synchronised_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

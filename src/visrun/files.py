@@ -58,6 +58,25 @@ def update(path: Path, data: bytes) -> None:
     write_atomic(path, data)
 
 
+def write_named(out: Path, data: bytes | memoryview) -> None:
+    """As :func:`write_atomic`, of a file that a user named by ``out=``: a link stays a link, and a pipe or device takes
+    ``data`` as it is.
+
+    Raises:
+        UserError: It cannot be written; a file that stood there is still whole.
+    """
+    with writing(out, another="file"):
+        if out.exists() and not out.is_file():
+            out.write_bytes(data)
+            return
+        out.parent.mkdir(parents=True, exist_ok=True)
+        file = out.resolve()
+    try:
+        write_atomic(file, data)
+    except VisrunError as error:  # which names the file
+        raise UserError(f"out={error}; name another file") from None
+
+
 def read_plain(path: Path, most: int = MOST_READ) -> bytes:
     """What a file holds that somebody else may have put there: a pipe or device in its place would never end.
 

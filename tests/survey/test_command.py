@@ -242,7 +242,7 @@ def test_it_ends_with_2_where_no_run_could_start(class_folders: Path, capsys, tm
         ),
         (
             ["photos", "out=photos/b.png", "data=folder", "task=classification"],
-            "out=.*b.png: cannot write.*another file",
+            "out=.*b.png: cannot be written.*another file",
         ),
     ],
 )

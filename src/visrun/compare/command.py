@@ -17,7 +17,7 @@ from visrun.config import settings
 from visrun.config.fields import show, validate
 from visrun.console import Screen
 from visrun.errors import ConfigError, UserError
-from visrun.files import writing
+from visrun.files import write_named, writing
 from visrun.folders import expanded
 
 DEFAULTS = {"out": "compare.html", "pictures": "8", "device": "auto"}
@@ -49,8 +49,7 @@ def main(words: Sequence[str]) -> int:
     out = expanded(asked["out"])
     _writable(out)
     html = page(runs, _predicted(runs, count, asked["device"]), remarks=remarks)
-    with writing(out, another="file"):
-        out.write_text(html, encoding="utf-8", errors="backslashreplace")  # names may be no text
+    write_named(out, html.encode(errors="backslashreplace"))  # names may be no text
     print(f"page: {out.absolute()}")
     return 0
 

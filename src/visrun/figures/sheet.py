@@ -21,7 +21,18 @@ BACKGROUND = (245, 246, 247)
 
 
 def sheet(pictures: Sequence[Image.Image], path: Path) -> None:
-    """Write ``pictures`` row by row into one PNG, which a reader sees whole or as it was before.
+    """Write the :func:`arranged` pictures; a reader sees the file whole or as it was before.
+
+    Raises:
+        ValueError: There is no picture.
+    """
+    data = arranged(pictures)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, data)
+
+
+def arranged(pictures: Sequence[Image.Image]) -> memoryview:
+    """``pictures`` row by row, as one PNG.
 
     Large ones are shrunk and tiny ones enlarged in whole steps, all alike, so that pixels stay square. The sheet is
     somewhat wider than high, and few cells of its last row are empty.
@@ -42,10 +53,9 @@ def sheet(pictures: Sequence[Image.Image], path: Path) -> None:
         left = GAP + (number % across) * (width + GAP) + (width - tile.width) // 2
         top = GAP + (number // across) * (height + GAP) + (height - tile.height) // 2
         page.paste(tile, (left, top))
-    path.parent.mkdir(parents=True, exist_ok=True)
     file = io.BytesIO()
     page.save(file, "PNG", compress_level=FAST)
-    write_atomic(path, file.getbuffer())
+    return file.getbuffer()
 
 
 def full_rows(count: int, wanted: float) -> int:

@@ -18,9 +18,9 @@ from visrun.config.settings import Settings
 from visrun.console import Screen
 from visrun.data.cells import names_label
 from visrun.data.records import Dataset
-from visrun.errors import ConfigError, UserError, VisrunError
-from visrun.figures.sheet import sheet
-from visrun.files import writing
+from visrun.errors import ConfigError, UserError
+from visrun.figures.sheet import arranged
+from visrun.files import write_named
 from visrun.folders import expanded
 from visrun.near import did_you_mean
 from visrun.survey.look import Survey, look
@@ -169,9 +169,4 @@ def draw(dataset: Dataset, out: Path) -> None:
     Raises:
         UserError: The picture cannot be written.
     """
-    pictures = [labelled(record, dataset) for record in samples(dataset)]
-    with writing(out, another="file"):
-        try:
-            sheet(pictures, out)
-        except VisrunError as error:  # which names the file
-            raise UserError(f"out={error}; name another file") from None
+    write_named(out, arranged([labelled(record, dataset) for record in samples(dataset)]))
