@@ -14,6 +14,7 @@ from PIL import Image
 from visrun import cli
 from visrun.config import plugins
 from visrun.data import records
+from visrun.figures.sheet import FORMATS
 from visrun.survey import command, look
 
 from .conftest import SIZE, photo
@@ -234,7 +235,10 @@ def test_it_ends_with_2_where_no_run_could_start(class_folders: Path, capsys, tm
         (["photos", "data=foldr"], r"data=foldr: must be auto, .* or \w+ \(did you mean folder\?\)"),
         (["photos", "data.val_fraction=2"], r"data.val_fraction=2: must be a number > 0 and < 1"),
         (["photos", "data.classes=[a],[b]"], r"data.classes=\[a\],\[b\]: one value only"),
-        (["photos", "out=check.html"], "name a picture"),
+        (
+            ["photos", "out=check.html"],
+            "out=check.html: must end in .png, .jpg, .jpeg or .webp, such as",
+        ),
         (["photos", "--pretty"], "unrecognized arguments"),
         (
             ["photos", "out=photos/a/x/y.png", "data=folder", "task=classification"],
@@ -253,6 +257,13 @@ def test_what_means_nothing_is_refused_in_one_line(class_folders: Path, capsys, 
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1
     assert re.search(message, err)
+
+
+@pytest.mark.parametrize("suffix", [*FORMATS, ".JPG"])
+def test_the_sheet_is_of_the_format_that_its_name_tells(class_folders: Path, tmp_path: Path, suffix: str) -> None:
+    assert cli.main(["check", "photos", "task=classification", f"out=sheet{suffix}"]) == 0
+    with Image.open(tmp_path / f"sheet{suffix}") as sheet:
+        assert sheet.format == FORMATS[suffix.lower()]
 
 
 def test_an_image_that_is_cut_short_is_a_problem_and_not_the_end(class_folders: Path, capsys, tmp_path: Path) -> None:

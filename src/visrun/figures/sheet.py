@@ -13,6 +13,7 @@ from visrun.files import write_atomic
 
 SAMPLES = 12  # pictures of a usual sheet: full rows of 3, 4 or 6
 SMALLEST, LARGEST = 160, 320  # pixels of a cell's longer side
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 FAST = 3  # of zlib: a third of the time of its default for a tenth more bytes
 PANELS = 1.6  # width over height from which pictures are taken for several side by side, and get twice the room
 GAP = 8
@@ -31,8 +32,8 @@ def sheet(pictures: Sequence[Image.Image], path: Path) -> None:
     write_atomic(path, data)
 
 
-def arranged(pictures: Sequence[Image.Image]) -> memoryview:
-    """``pictures`` row by row, as one PNG.
+def arranged(pictures: Sequence[Image.Image], suffix: str = ".png") -> memoryview:
+    """``pictures`` row by row, as the content of one file of this ``suffix``, one of `FORMATS`.
 
     Large ones are shrunk and tiny ones enlarged in whole steps, all alike, so that pixels stay square. The sheet is
     somewhat wider than high, and few cells of its last row are empty.
@@ -54,7 +55,7 @@ def arranged(pictures: Sequence[Image.Image]) -> memoryview:
         top = GAP + (number // across) * (height + GAP) + (height - tile.height) // 2
         page.paste(tile, (left, top))
     file = io.BytesIO()
-    page.save(file, "PNG", compress_level=FAST)
+    page.save(file, FORMATS[suffix], compress_level=FAST)  # which is of PNG alone
     return file.getbuffer()
 
 

@@ -8,8 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
-from PIL import Image
-
 from visrun.arguments import VERBS, options, verb_parser
 from visrun.config import plugins
 from visrun.config.fields import one_of, show, validate
@@ -19,7 +17,7 @@ from visrun.console import Screen
 from visrun.data.cells import names_label
 from visrun.data.records import Dataset
 from visrun.errors import ConfigError, UserError
-from visrun.figures.sheet import arranged
+from visrun.figures.sheet import FORMATS, arranged
 from visrun.files import write_named
 from visrun.folders import expanded
 from visrun.near import did_you_mean
@@ -101,8 +99,8 @@ def _asked(words: Sequence[str]) -> dict[str, str]:
             names = list(filter(None, known))
             hint = did_you_mean(asked[key], names)
             raise ConfigError(f"{key}={show(asked[key])}: must be {one_of(names)}{hint}")
-    if Path(asked["out"]).suffix.lower() not in Image.registered_extensions():
-        raise UserError(f"out={asked['out']}: name a picture, such as out=check.png")
+    if Path(asked["out"]).suffix.lower() not in FORMATS:
+        raise UserError(f"out={asked['out']}: must end in {one_of(FORMATS)}, such as out=check.png")
     return asked
 
 
@@ -169,4 +167,4 @@ def draw(dataset: Dataset, out: Path) -> None:
     Raises:
         UserError: The picture cannot be written.
     """
-    write_named(out, arranged([labelled(record, dataset) for record in samples(dataset)]))
+    write_named(out, arranged([labelled(record, dataset) for record in samples(dataset)], out.suffix.lower()))
