@@ -65,6 +65,20 @@ def test_a_named_file_that_cannot_be_replaced_stays_whole(tmp_path: Path, monkey
         files.write_named(tmp_path, b"data")
 
 
+def test_a_named_file_that_may_not_be_written_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def protected(path: Path, mode: str = "r", known: Callable[..., Any] = Path.open) -> Any:
+        if path == tmp_path / "x" and mode != "rb":  # root may write into a file of mode 0444
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return known(path, mode)
+
+    (tmp_path / "x").write_bytes(b"old")
+    monkeypatch.setattr(Path, "open", protected)
+    with pytest.raises(UserError, match=r"^out=.*x: cannot be written \(Permission denied\); name another file$"):
+        files.write_named(tmp_path / "x", b"data")
+    with (tmp_path / "x").open("rb") as file:
+        assert file.read() == b"old"
+
+
 def test_a_folder_that_cannot_be_synchronised_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def files_alone(descriptor: int, known: Callable[[int], None] = os.fsync) -> None:
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):

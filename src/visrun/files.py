@@ -69,6 +69,8 @@ def write_named(out: Path, data: bytes | memoryview) -> None:
         if out.exists() and not out.is_file():
             out.write_bytes(data)
             return
+        if out.exists():
+            out.open("r+b").close()  # a file that may not be written is not replaced either
         out.parent.mkdir(parents=True, exist_ok=True)
         file = out.resolve()
     try:
