@@ -66,12 +66,13 @@ def write_named(out: Path, data: bytes | memoryview) -> None:
         UserError: It cannot be written; a file that stood there is still whole.
     """
     with writing(out, another="file"):
-        if out.exists() and not out.is_file():
+        if out.is_file():
+            out.open("r+b").close()  # one that may not be written is not replaced either
+        elif out.exists():
             out.write_bytes(data)
             return
-        if out.exists():
-            out.open("r+b").close()  # a file that may not be written is not replaced either
-        out.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            out.parent.mkdir(parents=True, exist_ok=True)
         file = out.resolve()
     try:
         write_atomic(file, data)

@@ -235,10 +235,7 @@ def test_it_ends_with_2_where_no_run_could_start(class_folders: Path, capsys, tm
         (["photos", "data=foldr"], r"data=foldr: must be auto, .* or \w+ \(did you mean folder\?\)"),
         (["photos", "data.val_fraction=2"], r"data.val_fraction=2: must be a number > 0 and < 1"),
         (["photos", "data.classes=[a],[b]"], r"data.classes=\[a\],\[b\]: one value only"),
-        (
-            ["photos", "out=check.html"],
-            "out=check.html: must end in .png, .jpg, .jpeg or .webp, such as",
-        ),
+        (["photos", "out=check.html"], "out=check.html: must end in .png, .jpg, .jpeg or .webp, such as"),
         (["photos", "--pretty"], "unrecognized arguments"),
         (
             ["photos", "out=photos/a/x/y.png", "data=folder", "task=classification"],
