@@ -119,6 +119,16 @@ def test_a_program_goes_from_pixels_to_what_the_task_predicts(saved: tuple[Path,
     assert held == said
 
 
+@pytest.mark.slow
+def test_a_link_named_by_out_stays_one(tmp_path: Path, capsys: Any) -> None:
+    write(tmp_path / "run", "classification")
+    (tmp_path / "link.pt2").symlink_to("program.pt2")
+    for _ in range(2):  # where nothing stands yet, and where a program does
+        assert cli.main(["export", str(tmp_path / "run"), f"out={tmp_path / 'link.pt2'}"]) == 0
+        assert (tmp_path / "link.pt2").is_symlink()
+        assert opened("pt2", tmp_path / "program.pt2", "batch")[1]["images"]
+
+
 def opened(form: str, file: Path, count: Any) -> tuple[Any, Any]:
     """The program as a reader without visrun runs it, and the description that its file holds."""
     if form == "pt2":

@@ -26,7 +26,7 @@ from visrun.arguments import VERBS, options
 from visrun.config.fields import one_of
 from visrun.data.geometry import LONGEST, MARGIN
 from visrun.errors import UserError, VisrunError, first_line
-from visrun.files import write_atomic, writing
+from visrun.files import write_atomic, write_named, writing
 from visrun.folders import expanded
 from visrun.near import did_you_mean
 from visrun.predictor import Predictor, load, named
@@ -88,7 +88,7 @@ def main(words: Sequence[str]) -> int:
         described = description(predictor, answers, batch)
         data = FORMATS[form](program, described)
         told = checked(form, data, images, answers)
-    write_atomic(file, data)
+    (write_named if out else write_atomic)(file, data)
     print(json.dumps({"file": str(file), **described}, ensure_ascii=False))
     print(f"{file}: {len(data) / 1e6:.1f} MB, {told}", file=sys.stderr)
     return 0
