@@ -34,10 +34,11 @@ def batch(codes, size=10):
     return SimpleNamespace(images=torch.zeros(len(codes), 3, size, size), target=target)
 
 
-def test_a_classifiers_score_is_its_deviation_where_it_has_one():
+def test_a_classifiers_score_is_its_softmax_or_with_a_deviation_that_and_half_of_it():
     task, images = AnomalyDetection(), torch.zeros(2, 3, 8, 8)
     found = task.predict(lambda _: {"out": LOGITS, "deviation": torch.tensor([3.0, 1.0])}, images)
-    assert found["score"].tolist() == found["density"].tolist() == [3, 1]
+    assert found["density"].tolist() == [3, 1]
+    assert found["score"].tolist() == pytest.approx([3 + LIKELY[0] / 2, 1 + LIKELY[1] / 2], abs=1e-5)
     assert found["softmax"].tolist() == pytest.approx(LIKELY, abs=1e-5)
     assert task.predict(lambda _: LOGITS, images)["score"].tolist() == pytest.approx(LIKELY, abs=1e-5)
 

@@ -24,6 +24,7 @@ from visrun.figures.drawing import PANEL
 from visrun.tables.entries import SYNTHETIC
 from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, named, only, within
 
+LOOKS = 0.5  # weight of a classifier's softmax beside its distance, by which good images differ some tenths
 TOP = 0.005  # share of a picture's pixels, the hottest, whose mean scores the image
 
 
@@ -32,7 +33,8 @@ class AnomalyDetection:
 
     Three families of models, told apart by what they answer: logits of images (B, 2), with the ``deviation`` of their
     features where the model measures it; logits of pixels (B, 2, H, W); or a ``score`` (B,) and a heat map of their
-    own, which have no losses.
+    own, which have no losses. Where there is a deviation, it and the softmax make up the score, since some defects look
+    like made ones and others only like no good image.
 
     Args:
         loss: ``(logits, target) -> scalar``; None for a task that only predicts.
@@ -71,7 +73,8 @@ class AnomalyDetection:
         if logits.ndim == 4:
             return {"score": _hottest(likely, seen(images)), "heat": likely}
         if isinstance(output, dict) and "deviation" in output:
-            return {"score": output["deviation"].float(), "softmax": likely, "density": output["deviation"].float()}
+            distance = output["deviation"].float()
+            return {"score": distance + LOOKS * likely, "softmax": likely, "density": distance}
         return {"score": likely}
 
     def restore(self, prediction: Prediction, i: int, place: Place) -> Prediction:
