@@ -17,7 +17,7 @@ from visrun.data.placement import Scene
 from visrun.data.verdicts import CLASSES
 from visrun.tables.entries import SYNTHETIC
 
-NEARER = 0.25  # made defects are bolder than real ones, so the threshold lies nearer to the good images
+NEARER = 0.1  # made defects are bolder than real ones, so the threshold lies nearer to the good images
 OTHERS = ("softmax", "density")  # scores of an image classifier beside the one that counts
 
 
