@@ -84,7 +84,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["optimizer=adm"], "optimizer=adm: must be adam, adamw or sgd (did you mean adam?)"),
         (["learning_rate=nan"], "learning_rate=NaN: must be a number > 0"),
         (["train", "data.root=x"], "train is no verb of visrun; write visrun data.root=PATH"),
-        (["val", "RUN"], "val is no verb of visrun; write visrun evaluate RUN data.root=PATH"),
+        (["val", "RUN"], "val is no verb of visrun; write visrun evaluate RUN"),
         (["--epochs", "5"], "--epochs is no flag; settings are written key=value (did you mean max_epochs?)"),
         (["--batch-size=5"], "--batch-size=5 is no flag; write batch_size=VALUE"),
         (["--resume", "RUN"], "--resume is no flag; write visrun resume RUN"),

@@ -138,8 +138,8 @@ def checked(words: list[str], cwd: Path) -> list[str]:
         return []
     if words[:1] == ["evaluate"]:
         asked, names = options("evaluate", words[1:], evaluate.READS)
-        assert len(names) == 1 and asked["data.root"]
-        words = [word for word in words[2:] if not word.startswith(("split=", "out="))]
+        assert len(names) == 1
+        words = [f"{key}={value}" for key, value in asked.items() if key not in ("split", "out", "device")]
         return texts(resolve(words, conf=opened(cwd)).warnings)
     if words[:1] == ["compare"]:
         assert options("compare", words[1:], tuple(comparing.DEFAULTS))[1]

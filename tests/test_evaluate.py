@@ -25,7 +25,7 @@ from visrun.metrics import RegressionMetric
 RUN = SimpleNamespace(task_name="classification", model_name="swin_t")
 
 
-@pytest.mark.parametrize("words", [[], ["RUN"], ["data.root=x"], ["RUN", "other", "data.root=x"]])
+@pytest.mark.parametrize("words", [[], ["data.root=x"], ["RUN", "other"], ["RUN", "other", "data.root=x"]])
 def test_it_says_how_it_is_used(words):
     with pytest.raises(UserError, match="usage: visrun evaluate"):
         evaluate.main(words)
@@ -139,6 +139,31 @@ def test_the_runs_own_data_are_split_as_it_did(tmp_path, monkeypatch, capsys, na
     assert json.loads(out) == {"split": split} and shown[-1] == (f"measuring {split}", 1, 2)
     assert err.endswith(said) and err.count("\n") == 2 + bool(said)
     assert loader.call_args.args[0].splits == own.splits or split == "test"
+
+
+@pytest.mark.parametrize(
+    ("besides", "name", "on_bad"), [((), "csv", "skip"), (("data", "data.on_bad", "split"), "auto", "error")]
+)
+def test_the_runs_own_data_are_read_as_the_run_did(tmp_path, besides, name, on_bad):
+    data = {"name": "csv", "root": "/it's a, table.csv", "targets": ["age"], "on_bad": "skip", "val_fraction": 0.5}
+    content = {"task": "regression", "seed": 0, "data": data, "model": {"name": "small_resnet"}}
+    (tmp_path / "experiment.json").write_text(json.dumps(content | {"hyperparameters": defaults()}))
+    words = evaluate.own_data(tmp_path, besides=besides)
+    found = resolve(["task=regression", *words], conf=shipped()).settings.data
+    assert (found.name, found.root, found.targets, found.on_bad) == (name, "/it's a, table.csv", ("age",), on_bad)
+
+
+def test_the_demo_is_the_own_data_of_its_run(tmp_path):
+    content = {"task": "regression", "seed": 0, "data": {"name": "demo"}, "model": {"name": "small_resnet"}}
+    (tmp_path / "experiment.json").write_text(json.dumps(content | {"hyperparameters": defaults()}))
+    assert evaluate.own_data(tmp_path, besides=()) == ["data=demo", "data.on_bad=error"]
+
+
+def test_a_checkpoint_alone_does_not_tell_its_dataset(tmp_path, monkeypatch):
+    (tmp_path / "best.pt").touch()
+    monkeypatch.setattr(evaluate, "load", lambda *_, **__: RUN)
+    with pytest.raises(UserError, match=r"^a checkpoint alone does not say .*; name a dataset: data\.root=PATH$"):
+        evaluate.main([str(tmp_path / "best.pt")])
 
 
 def test_of_a_run_of_one_fold_val_is_that_fold_and_not_the_datasets(tmp_path):

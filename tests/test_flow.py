@@ -92,11 +92,11 @@ def test_the_training_loss_is_the_one_it_has_always_been(trained):
 
 @pytest.fixture(scope="module")
 def answers(trained: tuple[str, Path]) -> tuple[list[Path], list[str]]:
-    """Three images, and the lines that predict prints of them and evaluate of the demo: one process is asked both."""
+    """Three images, and the lines that predict prints of them and evaluate of the run's data; one process does both."""
     task, folder = trained
     images = [file for file in sorted(demo(task).rglob("*.png")) if not re.search("mask|truth", str(file.parent))][:3]
     predict = ["predict", str(folder), *map(str, images), f"out={folder.parent / 'seen'}"]
-    evaluate = ["evaluate", str(folder), f"data.root={demo(task)}", "out=seen/test"]
+    evaluate = ["evaluate", str(folder), "out=seen/test"]
     both = Command(predict, evaluate, cwd=folder.parent, apart=folder.parent / "stderr.txt")
     return images, both.ended(0, timeout=600).splitlines()
 

@@ -53,12 +53,12 @@ VERBS = {
     ),
     "evaluate": Verb(
         main="visrun.evaluate:main",
-        usage="visrun evaluate RUN data.root=PATH [split=test] [out=DIR] [data=folder] [device=cpu]",
+        usage="visrun evaluate RUN [data.root=PATH] [split=test] [out=DIR] [data=folder] [device=cpu]",
         about=(
-            "The task's metrics of a run on another dataset, as one JSON line; classes are matched by name. The test "
-            "split counts, else val, else train, unless split= names one. data=demo stands for the built-in images; "
-            "how an image is seen is the run's own. out=DIR also gets pictures, the worst images first, and a JSON "
-            "line for each."
+            "The task's metrics of a run on its own dataset or another one, as one JSON line; classes are matched by "
+            "name. The test split counts, else val, else train, unless split= names one. data=demo stands for the "
+            "built-in images; how an image is seen is the run's own. out=DIR also gets pictures, the worst images "
+            "first, and a JSON line for each."
         ),
     ),
     "explain": Verb(

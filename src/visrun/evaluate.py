@@ -1,10 +1,10 @@
-"""``visrun evaluate``: the metrics of a finished run on another dataset, and which of its images are the worst."""
+"""``visrun evaluate``: the metrics of a finished run on a dataset, and which of its images are the worst."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -54,11 +54,12 @@ class Itemised(Protocol):
 
 
 def main(words: Sequence[str]) -> int:
-    """``visrun evaluate RUN data.root=PATH [key=value ...]``: the task's metrics as one JSON line; into ``out=`` also
+    """``visrun evaluate RUN [data.root=PATH] [key=value ...]``: the task's metrics as one JSON line; into ``out=`` also
     pictures, and a JSON line for each image, the worst first.
 
-    Classes and values are matched by name. The test split counts, else val, else train; of data without splits all
-    images, or those that the run held out where it was trained on the same data.
+    Without ``data.root`` or ``data=demo`` of the dataset that the run was trained on. Classes and values are matched by
+    name. The test split counts, else val, else train; of data without splits all images, or those that the run held
+    out where it was trained on the same data.
 
     Raises:
         ConfigError: A setting that would change nothing.
@@ -66,13 +67,15 @@ def main(words: Sequence[str]) -> int:
     """
     asked, names = options("evaluate", words, READS)
     out = asked.pop("out", None)
-    if len(names) != 1 or not ("data.root" in asked or asked.get("data") == "demo"):
+    if len(names) != 1:
         raise UserError(f"usage: {VERBS['evaluate'].usage}")
     predictor = load(names[0], device=asked.pop("device", "auto"))
     wanted = asked.pop("split", None)
-    own = [f"task={predictor.task_name}", to_override("model.name", predictor.model_name), "tracking=none"]
-    resolved = resolve([*own, *(f"{key}={value}" for key, value in asked.items())])
     screen, run = Screen(stderr=True), run_of(named(names[0]))
+    own = [f"task={predictor.task_name}", to_override("model.name", predictor.model_name), "tracking=none"]
+    if not ("data.root" in asked or asked.get("data") == "demo"):
+        own += own_data(run, besides=asked)
+    resolved = resolve([*own, *(f"{key}={value}" for key, value in asked.items())])
     settings = grouped(resolved.settings, run)
     data = settings.data
     dataset = as_split(predictor, run, dataset_for(predictor, settings, screen), settings, screen)
@@ -94,6 +97,19 @@ def main(words: Sequence[str]) -> int:
             show(predictor, loader, metric, dataset, folder)
             print(f"pictures: {folder}", file=sys.stderr)
     return 0
+
+
+def own_data(run: Path | None, *, besides: Container[str]) -> list[str]:
+    """What to type for the dataset that a run was trained on, read as the run did, but for the keys of ``besides``.
+
+    Raises:
+        UserError: The folder of the run is not known, or its experiment.json cannot be read.
+    """
+    if run is None:
+        raise UserError("a checkpoint alone does not say what it was trained on; name a dataset: data.root=PATH")
+    data = remembered(run).settings.data
+    named = {"data": data.name} | {f"data.{key}": getattr(data, key) for key in ("root", "targets", "on_bad")}
+    return [to_override(key, value) for key, value in named.items() if value is not None and key not in besides]
 
 
 def folder_for(out: str, run: Path, dataset: Dataset) -> Path:

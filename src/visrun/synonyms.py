@@ -1,7 +1,7 @@
 """Other tools' words and what visrun has for them: one table, which every hint reads and ``docs/coming_from.md`` shows.
 
 >>> hint("imgsz"), hint("val"), hint("callbacks")
-(' (did you mean data.image_size?)', '; write visrun evaluate RUN data.root=PATH', '; runs take no callbacks')
+(' (did you mean data.image_size?)', '; write visrun evaluate RUN', '; runs take no callbacks')
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ OURS = {
         "hydra.sweeper.n_trials": "n_trials trials iterations",
         # verbs
         "visrun data.root=PATH": "train fit mode",
-        "visrun evaluate RUN data.root=PATH": "val validate test eval",
+        "visrun evaluate RUN": "val validate test eval",
         "visrun predict RUN IMAGES": "infer inference source",
         "visrun predict RUN IMAGES threshold=0.5": "conf conf_thres conf_thr score_thr min_score confidence",
         "visrun resume RUN": "resume ckpt_path resume_from auto_resume",

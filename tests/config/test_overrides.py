@@ -148,7 +148,7 @@ def test_the_quoted_keys_are_settings() -> None:
         ),
         ("~optimizer", "~optimizer: settings are neither added nor removed; write optimizer=value"),
         ("hello", "hello is no setting; write key=value"),
-        ("val", "val is no setting; write visrun evaluate RUN data.root=PATH"),
+        ("val", "val is no setting; write visrun evaluate RUN"),
         ("detect", "detect is no setting (did you mean task=object_detection?)"),
         ("imgsz=640", "imgsz is no setting (did you mean data.image_size?)"),
         ("Grad-Clip=1", "Grad-Clip is no setting (did you mean run.clip?)"),
