@@ -77,7 +77,7 @@ def test_all_problems_come_at_once(no_network: None) -> None:
 
 def test_a_missing_data_folder_has_a_suggestion(empty_folder: Path) -> None:
     (empty_folder / "photos").mkdir()
-    with pytest.raises(DataError, match=r"no such folder \(did you mean photos\?\)"):
+    with pytest.raises(DataError, match=r"no such file or folder \(did you mean photos\?\)"):
         preflight.require(settings("data.root=photo"))
 
 

@@ -118,12 +118,12 @@ def test_a_root_that_cannot_be_there_is_refused_in_words(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for name, what in {
-        "none": "no such folder",
-        "file/x": "no such folder",
-        "a\0b": "no such folder",
+        "none": "no such file or folder",
+        "file/x": "no such file or folder",
+        "a\0b": "no such file or folder",
         "x" * 300: "a name in this path is too long",
         "loop/x": "links that lead in a circle; name another path",
-        "https:/host/a.zip": "no such folder; addresses are not read; download it and name the folder",
+        "https:/host/a.zip": "no such file or folder; addresses are not read; download it and name the folder",
     }.items():
         with pytest.raises(DataError) as caught:
             files.require_root(tmp_path / name)

@@ -529,10 +529,10 @@ def test_several_layouts_are_for_the_user_to_choose(tmp_path: Path) -> None:
 
 def test_a_misspelt_root_and_a_reader_of_another_task(tmp_path: Path) -> None:
     (tmp_path / "flowers").mkdir()
-    with pytest.raises(DataError, match=r"no such folder \(did you mean flowers\?\)"):
+    with pytest.raises(DataError, match=r"no such file or folder \(did you mean flowers\?\)"):
         records.read(tmp_path / "flowres", task="classification")
     with pytest.raises(
-        DataError, match=r"/a,/b: no such folder; to vary it in a sweep write data\.root=choice\(/a,/b\)$"
+        DataError, match=r"/a,/b: no such file or folder; to vary it in a sweep write data\.root=choice\(/a,/b\)$"
     ):
         records.read(Path("/a,/b"), task="classification")
     with pytest.raises(DataError, match=r"data=masks reads no data for task=regression; one of: auto, csv"):

@@ -227,7 +227,7 @@ def test_it_ends_with_2_where_no_run_could_start(class_folders: Path, capsys, tm
     ("words", "message"),
     [
         ([], "usage: visrun check data.root=PATH"),
-        (["data.root=nowhere"], "data.root=.*nowhere: no such folder"),
+        (["data.root=nowhere"], "data.root=.*nowhere: no such file or folder"),
         (["caf\udce9"], r'data.root="caf\\udce9": the name is not UTF-8; rename it or name another one'),
         (["photos", "task=segmentatoin"], "did you mean segmentation"),
         (["photos", "data.onbad=skip"], "did you mean data.on_bad="),

@@ -146,7 +146,7 @@ def test_nothing_is_there(tmp_path: Path) -> None:
     found = survey(tmp_path)
     assert ready(found) == []
     assert (found.images, found.width) == (0, None)
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(DataError, match="no such file or folder"):
         survey(tmp_path / "nowhere")
 
 

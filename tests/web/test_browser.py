@@ -428,7 +428,7 @@ def test_a_datasets_folder_is_chosen_by_keyboard_as_it_is_typed(watched: Watched
 def test_a_dataset_that_was_mended_may_be_trained_on(watched: Watched, served: Served) -> None:
     page, root = watched.page, served.cwd / "late photos"
     page.get_by_label("Folder or table", exact=True).fill(str(root))
-    page.locator("#survey").get_by_text("no such folder").wait_for(timeout=MS)
+    page.locator("#survey").get_by_text("no such file or folder").wait_for(timeout=MS)
     photos(root)
     page.locator("#start").click()
     page.get_by_role("button", name="Stop now").click(timeout=MS)

@@ -213,7 +213,7 @@ def test_a_look_in_a_process_of_its_own(tmp_path: Path) -> None:
     while failed["state"] == "looking" and time.monotonic() < until:
         time.sleep(0.05)
         failed = looks.look("classification", str(tmp_path / "nothing"), "auto")
-    assert failed["state"] == "failed" and "no such folder" in failed["lines"][0]
+    assert failed["state"] == "failed" and "no such file or folder" in failed["lines"][0]
     slow = looks.look("segmentation", str(root), "auto")
     looks.close()
     assert slow["state"] == "looking"

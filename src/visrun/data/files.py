@@ -197,7 +197,7 @@ def require_root(root: Path) -> None:
         if {"http:", "https:"} & {*root.parts}:
             hint = "; addresses are not read; download it and name the folder"
         several = f"; to vary it in a sweep write data.root=choice({root})" if "," in str(root) else ""
-        raise DataError(f"data.root={root}: no such folder{hint}{several}") from None
+        raise DataError(f"data.root={root}: no such file or folder{hint}{several}") from None
     except OSError as error:  # a name that is too long, or a folder above that is closed
         raise DataError(f"data.root={root}: {PATH_FAULTS.get(error.errno or 0, error.strerror)}") from None
 
