@@ -1,4 +1,4 @@
-"""Parts of the dense detector: what a turned box's shape says of its class, and where a second look looks."""
+"""Parts of the dense detector: last layers, what a turned box's shape says of its class, where a second look looks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from visrun.models.dense_parts import REACH, SPOTS, FineMap, Prototypes, SecondLook, Shape, tower
+from visrun.models.dense_parts import (
+    LAST,
+    REACH,
+    SPOTS,
+    FineMap,
+    LastConvolution,
+    LastLinear,
+    Prototypes,
+    SecondLook,
+    Shape,
+    tower,
+)
 
 
 def plain_shape() -> Shape:
@@ -36,6 +47,33 @@ def test_what_a_turned_box_says_of_its_class_by_hand(width: int, height: int, si
 
 def test_boxes_without_size_or_end_have_a_class_too() -> None:
     assert plain_shape()(torch.tensor([[[5.0, 5.0, 0.0, 0.0, 0.0], [5.0, 5.0, 1e30, 0.0, 1.0]]])).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("last", "plain", "shape"),
+    [
+        (LastConvolution(4, (1.0, -2.0, 3.0)), nn.Conv2d(4, 3, 3, padding=1), (2, 4, 5, 6)),
+        (LastLinear(4, 3), nn.Linear(4, 3), (2, 7, 4)),
+    ],
+)
+def test_last_layers_answer_as_others_and_learn_from_a_part_of_their_gradient(
+    last: nn.Conv2d | nn.Linear, plain: nn.Conv2d | nn.Linear, shape: tuple[int, ...]
+) -> None:
+    assert not last.weight.any() and last.state_dict().keys() == plain.state_dict().keys()
+    last.load_state_dict(plain.state_dict())
+    x, same = (torch.linspace(-1, 1, math.prod(shape)).view(shape).requires_grad_() for _ in range(2))
+    said, expected = last(x), plain(same)
+    assert torch.equal(said, expected) and torch.equal(last.eval()(x), expected)
+    said.square().sum().backward()
+    expected.square().sum().backward()
+    torch.testing.assert_close(x.grad, same.grad)
+    for name, parameter in last.named_parameters():
+        torch.testing.assert_close(parameter.grad, LAST * plain.get_parameter(name).grad)  # type: ignore[operator]
+
+
+def test_what_a_last_convolution_says_at_first() -> None:
+    said = LastConvolution(2, (1.0, -2.0))(torch.randn(1, 2, 3, 3))
+    assert torch.equal(said, torch.tensor([1.0, -2.0]).view(1, 2, 1, 1).expand(1, 2, 3, 3))
 
 
 SIZE = (48, 96)  # height and width of the image

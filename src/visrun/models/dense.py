@@ -4,7 +4,7 @@ After FCOS (Tian et al. 2019, arXiv 1904.01355) on a feature pyramid (Lin et al.
 that all levels share, one for classes and one for everything that has a place. Turned boxes get a second look, at
 points that lie as they do, and their shape counts for their class. GroupNorm in the towers (Wu & He 2018, arXiv
 1803.08494), since the levels' statistics differ and batches are small. The last layers begin at zero, so that at first
-every location says the same: hardly an object, and a box four strides wide.
+every location says the same: hardly an object, and a box four strides wide. They learn from a part of their gradient.
 
 (B, 3, H, W) -> a dict of tensors for L locations, the same in training and evaluation; H and W are best multiples of
 32, since the last locations may lie beyond the edge otherwise, and of instances multiples of 4:
@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from visrun.detection.decode import coarse_boxes, refined
-from visrun.models.dense_parts import GROUP, Level, Prototypes, Pyramid, SecondLook, Shape, tower
+from visrun.models.dense_parts import GROUP, LastConvolution, Level, Prototypes, Pyramid, SecondLook, Shape, tower
 from visrun.models.small import Block, convolution, initialise
 from visrun.models.timm_models import timm_trunk
 from visrun.models.trunks import Trunk, trunk
@@ -68,15 +68,15 @@ class DenseDetector(nn.Module):
         self.class_tower, self.place_tower = (tower(width, width) for _ in range(2))
         begin = TURNED if target == "rotated_boxes" else UPRIGHT
         self.levels = nn.ModuleList(Level(len(begin)) for _ in self.strides)
-        self.classes = _last(width, [-math.log(1 / PRIOR - 1)] * num_outputs)
-        self.boxes = _last(width, begin)
+        self.classes = LastConvolution(width, [-math.log(1 / PRIOR - 1)] * num_outputs)
+        self.boxes = LastConvolution(width, begin)
         self.stretches = self.second_look = self.shape = self.coefficients = self.prototypes = None
         if target == "rotated_boxes":
-            self.stretches = _last(width, STRETCH)
+            self.stretches = LastConvolution(width, STRETCH)
             self.second_look = SecondLook(fine, width, num_outputs=num_outputs)
             self.shape = Shape(num_outputs)
         if target == "instances":
-            self.coefficients = _last(width, [0.0] * PROTOTYPES)
+            self.coefficients = LastConvolution(width, [0.0] * PROTOTYPES)
             hidden = min(PROTOTYPE_WIDTH, max(GROUP, width // 2 // GROUP * GROUP))
             self.prototypes = Prototypes(fine, width, channels=PROTOTYPES, hidden=hidden)
 
@@ -156,14 +156,6 @@ def _strides(target: str) -> tuple[int, ...]:
 
 def _heads(module: nn.Module) -> tuple[str, ...]:
     return tuple(name for name, _ in module.named_children() if name != "backbone")
-
-
-def _last(width: int, begin: Sequence[float]) -> nn.Conv2d:
-    """A layer that says ``begin`` everywhere at first."""
-    layer = nn.Conv2d(width, len(begin), 3, padding=1)
-    nn.init.zeros_(layer.weight)
-    layer.bias.data.copy_(torch.tensor(begin))  # type: ignore[union-attr]  # made with a bias
-    return layer
 
 
 def _rows(x: Tensor) -> Tensor:

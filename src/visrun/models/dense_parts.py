@@ -13,6 +13,7 @@ from visrun.device import full_precision
 
 GROUP = 8  # channels normalised together
 DEPTH = 2  # convolutions of a tower
+LAST = 0.25  # share of the last layers' gradient that they learn from
 SHAPE_WIDTH = 16  # hidden units that see a turned box's size and elongation
 USUAL, LEAST = 32.0, 1e-3  # sides in pixels: that of size 0, and what shorter ones count as
 SIZE_UNIT, LENGTH_UNIT = 0.5, 0.1  # differences of the logarithms that classes may hang on
@@ -39,6 +40,44 @@ class GroupNorm(nn.GroupNorm):
     def forward(self, x: Tensor) -> Tensor:
         with full_precision(x.device):
             return F.group_norm(x, self.num_groups, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps)
+
+
+def slowed(parameter: Tensor) -> Tensor:
+    """``parameter`` as it is, of whose gradient the share ``LAST`` arrives.
+
+    Of the gradient's square the few last layers, to which every location adds, would hold four fifths, and its limit
+    (``run.clip``) would leave little for all others to learn from. Adam's steps do not see it.
+    """
+    return parameter.detach().lerp(parameter, LAST)
+
+
+class LastConvolution(nn.Conv2d):
+    """A last 3x3 convolution, (B, width, h, w) -> (B, len(begin), h, w), which says ``begin`` everywhere at first."""
+
+    def __init__(self, width: int, begin: Sequence[float]) -> None:
+        super().__init__(width, len(begin), 3, padding=1)
+        assert self.bias is not None
+        nn.init.zeros_(self.weight)
+        self.bias.data.copy_(torch.tensor(begin))
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        if not self.training or self.bias is None:
+            return super().forward(input)
+        return F.conv2d(input, slowed(self.weight), slowed(self.bias), padding=self.padding)
+
+
+class LastLinear(nn.Linear):
+    """A last linear layer, (..., in_features) -> (..., out_features), which says nothing but zeros at first."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(in_features, out_features)
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        if not self.training:
+            return super().forward(input)
+        return F.linear(input, slowed(self.weight), slowed(self.bias))
 
 
 class Pyramid(nn.Module):
@@ -113,9 +152,7 @@ class Shape(nn.Module):
 
     def __init__(self, num_outputs: int) -> None:
         super().__init__()
-        self.seen, self.said = nn.Linear(2, SHAPE_WIDTH), nn.Linear(SHAPE_WIDTH, num_outputs)
-        nn.init.zeros_(self.said.weight)
-        nn.init.zeros_(self.said.bias)
+        self.seen, self.said = nn.Linear(2, SHAPE_WIDTH), LastLinear(SHAPE_WIDTH, num_outputs)
 
     def forward(self, boxes: Tensor) -> Tensor:
         sides = (boxes[..., 2:4].detach().clamp(min=LEAST) / USUAL).log()
@@ -147,10 +184,8 @@ class SecondLook(nn.Module):
         self.map = FineMap(fine, width, channels=seen)
         self.mix = nn.Linear(SPOTS**2 * seen, width, bias=False)
         self.norm = nn.LayerNorm(width)
-        self.said = nn.Linear(width, REFINEMENTS + num_outputs)
+        self.said = LastLinear(width, REFINEMENTS + num_outputs)
         nn.init.kaiming_normal_(self.mix.weight, mode="fan_in", nonlinearity="relu")
-        nn.init.zeros_(self.said.weight)
-        nn.init.zeros_(self.said.bias)
         steps = torch.linspace(-REACH, REACH, SPOTS)
         self.register_buffer("spots", torch.cartesian_prod(steps, steps), persistent=False)
 
