@@ -106,8 +106,10 @@ def tracker(monkeypatch):
 
 
 @pytest.fixture
-def whole(tracker):
-    """A tracker that has parameters and data, and of which it can be said what sends later what is lacking."""
+def whole(tracker, monkeypatch):
+    """A tracker that has parameters and data, and of which it can be said what sends later what is lacking; it waits
+    long, so that a busy machine costs nothing."""
+    monkeypatch.setattr(worker, "REMOTE_PATIENCE", 5.0)
     options = {"experiment": "e", "run_name": "r", "uri": "http://host", "params": {"a": 1}, "data": ["photos"]}
     return open_tracker("mlflow", **options, kept="", later="visrun resume RUN")
 
