@@ -49,31 +49,49 @@ def test_boxes_without_size_or_end_have_a_class_too() -> None:
     assert plain_shape()(torch.tensor([[[5.0, 5.0, 0.0, 0.0, 0.0], [5.0, 5.0, 1e30, 0.0, 1.0]]])).isfinite().all()
 
 
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(
-    ("last", "plain", "shape"),
+    ("last", "plain", "shapes"),
     [
-        (LastConvolution(4, (1.0, -2.0, 3.0)), nn.Conv2d(4, 3, 3, padding=1), (2, 4, 5, 6)),
-        (LastLinear(4, 3), nn.Linear(4, 3), (2, 7, 4)),
+        (LastConvolution(4, (1.0, -2.0, 3.0)), nn.Conv2d(4, 3, 3, padding=1), [(2, 4, 5, 6), (2, 4, 1, 3)]),
+        (LastLinear(4, 3), nn.Linear(4, 3), [(2, 7, 4)]),
     ],
 )
 def test_last_layers_answer_as_others_and_learn_from_a_part_of_their_gradient(
-    last: nn.Conv2d | nn.Linear, plain: nn.Conv2d | nn.Linear, shape: tuple[int, ...]
+    last: nn.Conv2d | nn.Linear, plain: nn.Conv2d | nn.Linear, shapes: list[tuple[int, ...]], precision: torch.dtype
 ) -> None:
-    assert not last.weight.any() and last.state_dict().keys() == plain.state_dict().keys()
-    last.load_state_dict(plain.state_dict())
-    x, same = (torch.linspace(-1, 1, math.prod(shape)).view(shape).requires_grad_() for _ in range(2))
-    said, expected = last(x), plain(same)
-    assert torch.equal(said, expected) and torch.equal(last.eval()(x), expected)
-    said.square().sum().backward()
-    expected.square().sum().backward()
-    torch.testing.assert_close(x.grad, same.grad)
+    assert last.state_dict().keys() == plain.state_dict().keys()
+    last.train().load_state_dict(plain.state_dict())
+    last.zero_grad()
+    plain.zero_grad()
+    maps, same = (
+        [torch.linspace(-1, 1, math.prod(s)).view(s).to(precision).requires_grad_() for s in shapes] for _ in range(2)
+    )
+
+    def answers(maps: list[Tensor]) -> list[Tensor]:
+        return last(maps) if isinstance(last, LastConvolution) else [*map(last, maps)]
+
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+        said, expected = answers(maps), [*map(plain, same)]
+        sums = [sum(x.float().square().sum() for x in found) for found in (said, expected)]
+        last.eval()
+        assert [*map(torch.equal, said, expected)] == [True] * len(shapes) == [*map(torch.equal, answers(maps), said)]
+    for total in sums:
+        total.backward()
+    for x, y in zip(maps, same, strict=True):
+        torch.testing.assert_close(x.grad, y.grad)
     for name, parameter in last.named_parameters():
         torch.testing.assert_close(parameter.grad, LAST * plain.get_parameter(name).grad)  # type: ignore[operator]
 
 
 def test_what_a_last_convolution_says_at_first() -> None:
-    said = LastConvolution(2, (1.0, -2.0))(torch.randn(1, 2, 3, 3))
-    assert torch.equal(said, torch.tensor([1.0, -2.0]).view(1, 2, 1, 1).expand(1, 2, 3, 3))
+    last = LastConvolution(2, (1.0, -2.0))
+    (said,) = last([torch.randn(1, 2, 3, 3)])
+    assert not last.weight.any() and torch.equal(said, torch.tensor([1.0, -2.0]).view(1, 2, 1, 1).expand(1, 2, 3, 3))
+
+
+def test_a_last_linear_layer_says_nothing_at_first() -> None:
+    assert not LastLinear(2, 3)(torch.randn(5, 2)).any()
 
 
 SIZE = (48, 96)  # height and width of the image

@@ -84,8 +84,8 @@ class DenseDetector(nn.Module):
         maps = self.backbone(images)
         fine = maps.pop(0) if len(maps) > LEVELS else None
         levels = self.pyramid(maps)
-        parts = [self._at(x, level) for x, level in zip(levels, self.levels, strict=True)]
-        output = {name: torch.cat([_rows(part[name]) for part in parts], 1) for name in parts[0]}
+        said = self._said(levels)
+        output = {name: torch.cat([*map(_rows, maps)], 1) for name, maps in said.items()}
         where = points_of([(x.shape[2], x.shape[3]) for x in levels], self.strides, images.device)
         output["points"] = where.expand(images.shape[0], -1, -1)  # len() would fix the number of images in a trace
         if self.second_look is not None and self.shape is not None:
@@ -99,10 +99,11 @@ class DenseDetector(nn.Module):
             output["prototypes"] = self.prototypes(fine, levels[0])
         return output
 
-    def _at(self, x: Tensor, level: nn.Module) -> dict[str, Tensor]:
-        """What the towers say of one level."""
-        kinds, places = self.class_tower(x), self.place_tower(x)
-        said = {"classes": self.classes(kinds), "boxes": level(self.boxes(places))}
+    def _said(self, levels: Sequence[Tensor]) -> dict[str, list[Tensor]]:
+        """What the towers say of each level."""
+        kinds, places = [*map(self.class_tower, levels)], [*map(self.place_tower, levels)]
+        boxes = [level(x) for level, x in zip(self.levels, self.boxes(places), strict=True)]
+        said = {"classes": self.classes(kinds), "boxes": boxes}
         if self.stretches is not None:
             said["stretches"] = self.stretches(places)
         if self.coefficients is not None:

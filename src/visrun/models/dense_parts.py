@@ -52,7 +52,8 @@ def slowed(parameter: Tensor) -> Tensor:
 
 
 class LastConvolution(nn.Conv2d):
-    """A last 3x3 convolution, (B, width, h, w) -> (B, len(begin), h, w), which says ``begin`` everywhere at first."""
+    """A last 3x3 convolution, which all levels share and which says ``begin`` everywhere at first: of each map
+    (B, width, h, w) it makes one of (B, len(begin), h, w)."""
 
     def __init__(self, width: int, begin: Sequence[float]) -> None:
         super().__init__(width, len(begin), 3, padding=1)
@@ -60,10 +61,9 @@ class LastConvolution(nn.Conv2d):
         nn.init.zeros_(self.weight)
         self.bias.data.copy_(torch.tensor(begin))
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
-        if not self.training or self.bias is None:
-            return super().forward(input)
-        return F.conv2d(input, slowed(self.weight), slowed(self.bias), padding=self.padding)
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:  # type: ignore[override]  # slowed once, not once a level
+        weight, bias = (slowed(p.to(maps[0].dtype)) if self.training else p for p in self.parameters())
+        return [F.conv2d(x, weight, bias, padding=1) for x in maps]
 
 
 class LastLinear(nn.Linear):
