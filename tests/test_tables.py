@@ -14,7 +14,7 @@ import torch
 from pydantic_core import to_jsonable_python
 
 from visrun import hyperparameters
-from visrun.build import load
+from visrun.build import load, reads
 from visrun.config import settings
 from visrun.data import records
 from visrun.data.augment import Augment
@@ -34,6 +34,7 @@ from visrun.tables import (
     torchvision_builders,
     zoo,
 )
+from visrun.tables.losses import LOSS_OPTIONS, loss_options, losses_by_options
 from visrun.tables.models import HEAT_TASKS, IMAGE_TASKS, OBJECT_TASKS, PIXEL_TASKS
 
 LOSSES = [(task, name, ref) for task, entry in TASKS.items() for name, ref in entry.losses.items()]
@@ -70,6 +71,16 @@ def test_a_default_in_a_signature_is_the_schemas(read, schema):
     defaults = {name: parameter.default for name, parameter in inspect.signature(read).parameters.items()}
     given = {name: value for name, value in defaults.items() if name in schema and value is not inspect.Parameter.empty}
     assert to_jsonable_python(given) == {name: schema[name] for name in given}
+
+
+@pytest.mark.parametrize("ref", sorted({ref for _, _, ref in LOSSES}))
+def test_the_table_of_losses_options_agrees_with_the_signatures(ref):
+    assert loss_options(ref) == tuple(name for name in reads(load(ref)) if name in settings.LossOptions.model_fields)
+
+
+def test_every_option_of_losses_is_read_by_a_loss():
+    assert set().union(*losses_by_options().values()) == set(settings.LossOptions.model_fields)
+    assert {ref for _, _, ref in LOSSES} >= LOSS_OPTIONS.keys()
 
 
 def test_tasks_are_the_seven():

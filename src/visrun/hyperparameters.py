@@ -12,7 +12,7 @@ from this module: the fields with their help, unit and search space, the table o
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from visrun.config.fields import NAME, Float, Frozen, Int, ascending, field, one_of, show
 from visrun.config.lines import Line
 from visrun.tables import MODELS, TASKS, ModelEntry
+from visrun.tables.losses import losses_by_options
 
 CHOICES = ("optimizer", "scheduler", "loss")  # fields that are groups of options, whose files bring other fields
 OF_OPTIMIZER = ("learning_rate", "weight_decay")  # numbers that hold for one optimizer
@@ -160,8 +161,12 @@ WORDS = {
     ("data.fold", False): "data.fold is not set",
     ("model.weights", False): "model.weights is not set",
 }
-# Facts that are lists in the entries of a table -> the choice whose table it is; a condition wants one of a list.
-OWNERS: dict[str, tuple[str, Mapping[str, Any]]] = {"mixes": ("task", TASKS), "options": ("model", MODELS)}
+# Facts that are lists -> the choice that has them, and each of its options' list; a condition wants one of a list.
+OWNERS: dict[str, tuple[str, Callable[[], Mapping[str, Collection[str]]]]] = {
+    "mixes": ("task", lambda: {name: entry.mixes for name, entry in TASKS.items()}),
+    "options": ("model", lambda: {name: entry.options for name, entry in MODELS.items()}),
+    "loss_options": ("loss", losses_by_options),
+}
 
 
 def defaults() -> dict[str, Any]:
@@ -189,8 +194,8 @@ def _holds(key: str, wanted: tuple[str | bool, ...], facts: Mapping[str, Any]) -
 def say(key: str, wanted: tuple[str | bool, ...]) -> str:
     """A part of a condition in words."""
     if key in OWNERS:
-        choice, table = OWNERS[key]
-        return f"{choice}={one_of([name for name, entry in table.items() if set(wanted) & set(getattr(entry, key))])}"
+        choice, lists = OWNERS[key]
+        return f"{choice}={one_of([name for name, has in lists().items() if set(wanted) & set(has)])}"
     known = WORDS.get((key, wanted[0])) if isinstance(wanted[0], bool) else None
     return known or f"{key.removesuffix('.name')}={one_of([str(value) for value in wanted])}"
 

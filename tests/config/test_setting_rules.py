@@ -14,7 +14,7 @@ from visrun.config.compose import look, resolve
 from visrun.config.fields import flatten, validate
 from visrun.config.lines import texts
 from visrun.config.setting_rules import READ_WHEN, SHAPING, check_options, facts_of, is_read, warnings, why_unread
-from visrun.config.settings import Data, Settings, Tracking
+from visrun.config.settings import Data, LossOptions, OptimizerOptions, Settings, Tracking
 from visrun.data import recognise
 from visrun.hyperparameters import Hyperparameters
 from visrun.record import tracked
@@ -333,7 +333,7 @@ def test_the_options_of_a_model_are_those_its_builder_takes():
 def test_the_table_names_settings_and_choices():
     flags = {key: {True, False} for key in ("gradient", "drops", "losses", "data.tile", "data.fold", "model.weights")}
     known = flags | {
-        "loss": {name for entry in TASKS.values() for name in entry.losses},
+        "loss_options": set(LossOptions.model_fields),
         "optimizer": set(OPTIMIZERS),
         "scheduler": set(SCHEDULERS),
         "mixes": {name for entry in TASKS.values() for name in entry.mixes},
@@ -349,14 +349,31 @@ def test_the_table_names_settings_and_choices():
             assert set(wanted) <= known[choice]
 
 
-def test_the_table_of_options_agrees_with_the_signatures():
-    for section, choice, table in [
-        ("optimizer_options", "optimizer", OPTIMIZERS),
-        ("loss_options", "loss", {name: ref for entry in TASKS.values() for name, ref in entry.losses.items()}),
-    ]:
-        for name in Settings.model_fields[section].annotation.model_fields:
-            readers = {option for option, ref in table.items() if name in inspect.signature(load(ref)).parameters}
-            assert readers == set(READ_WHEN[f"{section}.{name}"][choice])
+def test_the_table_of_optimizers_options_agrees_with_the_signatures():
+    for name in OptimizerOptions.model_fields:
+        readers = {option for option, ref in OPTIMIZERS.items() if name in inspect.signature(load(ref)).parameters}
+        assert readers == set(READ_WHEN[f"optimizer_options.{name}"]["optimizer"])
+
+
+def sharp(prediction, target, *, gamma=1.0, weight=None):
+    """A plugin's loss, which reads one setting of the section."""
+
+
+@pytest.mark.parametrize("ref", [sharp, f"{__name__}:sharp"])
+def test_the_loss_of_a_plugin_reads_the_options_that_its_function_names(monkeypatch, ref):
+    monkeypatch.setitem(TASKS["classification"].losses, "sharp", ref)
+    keys = ["loss_options.gamma", "loss_options.alpha"]
+    run = {"hyperparameters": {"loss": "sharp"}}
+    assert unread(keys, **run) == ["loss_options.alpha is read only when loss=focal"]
+    assert unread(keys[:1]) == ["loss_options.gamma is read only when loss=focal or sharp"]
+    monkeypatch.setitem(TASKS["classification"].losses, "focal", sharp)  # in place of the package's own
+    assert unread(keys, hyperparameters={"loss": "focal"}) == ["loss_options.alpha is read only when loss=focal"]
+
+
+def test_what_an_unknown_loss_reads_is_taken_to_be_read(monkeypatch):
+    monkeypatch.setitem(TASKS["classification"].losses, "lost", "no_such_plugin:lost")
+    for loss in ("lost", "of_a_plugin_that_is_away"):
+        assert unread(["loss_options.gamma", "loss_options.delta"], hyperparameters={"loss": loss}) == []
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 import torch
@@ -230,21 +229,6 @@ def test_masks_without_a_pixel_and_certain_ones_have_finite_gradients(name: str)
     assert torch.isfinite(value).all()
     assert torch.isfinite(logits.grad).all()  # type: ignore[arg-type]
     assert not logits.grad[0].any()  # type: ignore[index]
-
-
-def options(function: Any) -> set[str]:
-    import inspect
-
-    return set(inspect.signature(function).parameters) - {"prediction", "target", "inside"}
-
-
-def test_losses_read_the_options_that_the_settings_name() -> None:
-    from visrun.config.setting_rules import READ_WHEN
-
-    for table in (BOXES, ROTATED, MASKS):
-        for name, ref in table.items():
-            for option in options(load(ref)):
-                assert name in READ_WHEN[f"loss_options.{option}"]["loss"]
 
 
 def test_focal_is_bce_times_its_weight_at_a_certain_pixel() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from visrun import hyperparameters
 from visrun.config.fields import one_of, show
 from visrun.config.lines import Line
-from visrun.config.settings import Augment, Data, ModelOptions, Settings, Tracking
+from visrun.config.settings import Augment, Data, LossOptions, ModelOptions, Settings, Tracking
 from visrun.data import demo
 from visrun.errors import PLUGIN_HINT, ConfigError
 from visrun.files import part_of
@@ -16,13 +16,14 @@ from visrun.hyperparameters import LEARNS, Condition, Hyperparameters, missing
 from visrun.lr import NESTEROV_ALONE
 from visrun.near import did_you_mean
 from visrun.tables import AUGMENTATIONS, TARGETS, TASKS, ModelEntry, layouts_of, model_entry, models_of
+from visrun.tables.losses import loss_options
 from visrun.tables.models import HEAT_TASKS, IMAGE_TASKS, OBJECT_TASKS
 
 if TYPE_CHECKING:
     from visrun.tables.words import Fit
 
 # Setting -> what must hold for anything to read it; one that is not here is always read. `mixes` are those of the task,
-# `options` those of the model; `augment` is the choice of a preset.
+# `options` those of the model, `loss_options` those of the loss; `augment` is the choice of a preset.
 READ_WHEN: dict[str, Condition] = {
     **hyperparameters.READ_WHEN,
     "augment": LEARNS,
@@ -36,12 +37,8 @@ READ_WHEN: dict[str, Condition] = {
     "data.cache_gb": {"data.cache": ("auto", "gpu", "ram", "disk")},
     "data.cache_dir": {"data.cache": ("auto", "disk")},
     **{f"tracking.{name}": {"tracking.name": ("mlflow",)} for name in Tracking.model_fields if name != "name"},
-    "loss_options.smoothing": {**LEARNS, "loss": ("label_smoothing",)},
-    "loss_options.gamma": {**LEARNS, "loss": ("focal",)},
-    "loss_options.alpha": {**LEARNS, "loss": ("focal",)},
-    "loss_options.dice_weight": {**LEARNS, "loss": ("ce_dice",)},
-    "loss_options.delta": {**LEARNS, "loss": ("huber",)},
-    "loss_options.beta": {**LEARNS, "loss": ("smooth_l1",), "losses": (True,)},
+    **{f"loss_options.{name}": {**LEARNS, "loss_options": (name,)} for name in LossOptions.model_fields},
+    "loss_options.beta": {**LEARNS, "loss_options": ("beta",), "losses": (True,)},
     "optimizer_options.betas": {**LEARNS, "optimizer": ("adam", "adamw")},
     "optimizer_options.nesterov": {**LEARNS, "optimizer": ("sgd",)},
     **{f"model_options.{name}": {"options": (name,)} for name in ModelOptions.model_fields},
@@ -62,11 +59,19 @@ def facts_of(values: Mapping[str, Any] | Hyperparameters, settings: Mapping[str,
     nested = settings.model_dump() if isinstance(settings, Settings) else settings
     model, data, tracking = (part_of(nested, name) for name in ("model", "data", "tracking"))
     facts = hyperparameters.facts_of(values, entry_of(str(model.get("name")), str(nested.get("task"))))
-    facts |= {"mixes": TASKS[nested["task"]].mixes} if nested.get("task") in TASKS else {}
+    facts |= _facts_of_task(str(nested.get("task")), facts.get("loss"))
     facts |= {f"data.{name}": data[name] is not None for name in ("tile", "fold") if name in data}
     facts |= {"model.weights": model["weights"] is not None} if "weights" in model else {}
     facts |= {"data.cache": data["cache"]} if "cache" in data else {}
     return facts | ({"tracking.name": tracking["name"]} if "name" in tracking else {})
+
+
+def _facts_of_task(task: str, loss: object) -> dict[str, Any]:
+    if task not in TASKS:
+        return {}
+    entry = TASKS[task]
+    asked = loss_options(entry.losses[str(loss)]) if loss in entry.losses else None
+    return {"mixes": entry.mixes} | ({} if asked is None else {"loss_options": asked})
 
 
 def is_read(key: str, facts: Mapping[str, Any]) -> bool:

@@ -26,7 +26,7 @@ from visrun.config.overrides import is_hydra
 from visrun.config.setting_rules import READ_WHEN, facts_of, is_read
 from visrun.config.spelling import decode, encode
 from visrun.errors import ConfigError
-from visrun.hyperparameters import Hyperparameters
+from visrun.hyperparameters import OWNERS, Hyperparameters
 from visrun.sweep.dimensions import Dimension, read_words
 from visrun.sweep.taken import narrow
 from visrun.tables import GENERIC_MODEL
@@ -253,7 +253,8 @@ def _deciders(name: str) -> tuple[str, ...]:
     if name not in READ_WHEN:
         return ()
     groups = (key.removesuffix(".name") for key in READ_WHEN[name] if key.endswith(".name"))
-    return (*READ_WHEN[name], *groups, *CHOOSERS)
+    owners = (OWNERS[key][0] for key in READ_WHEN[name] if key in OWNERS)
+    return (*READ_WHEN[name], *groups, *owners, *CHOOSERS)
 
 
 def _ordered(names: Mapping[str, Any]) -> list[str]:

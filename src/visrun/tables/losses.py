@@ -1,0 +1,45 @@
+"""Which settings a loss reads."""
+
+from __future__ import annotations
+
+from visrun.build import Ref, load, reads
+from visrun.errors import ConfigError
+from visrun.tables.tasks import TASKS
+
+# The package's own losses that read settings of the section `loss_options` -> which ones. Their signatures say the
+# same, but to look at them would take seconds: torch is imported with them.
+LOSS_OPTIONS: dict[Ref, tuple[str, ...]] = {
+    "visrun.losses:label_smoothing": ("smoothing",),
+    "visrun.losses:focal": ("gamma", "alpha"),
+    "visrun.losses:ce_dice": ("dice_weight",),
+    "visrun.losses:pixel_focal": ("gamma", "alpha"),
+    "visrun.losses:huber": ("delta",),
+    "visrun.losses:smooth_l1": ("beta",),
+    "visrun.anomaly.losses:focal": ("gamma", "alpha"),
+    "visrun.detection.losses:smooth_l1": ("beta",),
+    "visrun.detection.losses:smooth_l1_rotated": ("beta",),
+    "visrun.detection.losses:focal_mask": ("gamma", "alpha"),
+}
+OWN = f"{__name__.partition('.')[0]}."  # begins the references to the package's own losses
+
+
+def loss_options(ref: Ref) -> tuple[str, ...] | None:
+    """The names by which a loss of a task asks for settings of ``loss_options``, others among them.
+
+    A plugin's function says them by its signature; None where it cannot be looked at, which stops the run elsewhere.
+    """
+    if isinstance(ref, str) and ref.startswith(OWN):
+        return LOSS_OPTIONS.get(ref, ())
+    try:
+        return reads(load(ref))
+    except (ConfigError, ValueError, TypeError):  # the latter two: no signature
+        return None
+
+
+def losses_by_options() -> dict[str, set[str]]:
+    """Loss -> the names by which it asks for settings, whatever the task."""
+    found: dict[str, set[str]] = {}
+    for entry in TASKS.values():
+        for name, ref in entry.losses.items():
+            found.setdefault(name, set()).update(loss_options(ref) or ())
+    return found
