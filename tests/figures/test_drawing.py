@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -71,6 +73,13 @@ def test_a_narrow_picture_stands_in_the_middle_above_names_that_can_be_read() ->
     assert white[:, 122:134].all() and not white[:, :122].any() and not white[:, 134:].any()
     wide = legend(Image.new("RGB", (300, 20)), [("background", (255, 0, 0))])
     assert wide.width == 300
+
+
+def test_a_share_that_is_no_number_is_said_and_has_no_bar() -> None:
+    page, empty = (np.asarray(caption(Image.new("RGB", (300, 300)), [Line("", share=x)])) for x in (math.nan, 0.0))
+    right = page.shape[1] - 60
+    assert (page[:, :right] == empty[:, :right]).all()
+    assert (page[:, right:] != empty[:, right:]).any()
 
 
 def test_bars_are_as_long_as_their_share() -> None:

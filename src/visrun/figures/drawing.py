@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -96,10 +97,10 @@ def _page(image: Image.Image, rows: int) -> Image.Image:
 def _draw_line(draw: ImageDraw.ImageDraw, line: Line, *, top: int, width: int) -> None:
     middle, room = top + ROW // 2, width - 2 * PAD
     if line.share is not None:
-        percent = f"{line.share:.0%}"
+        share, percent = (0.0, "NaN") if math.isnan(line.share) else (line.share, f"{line.share:.0%}")
         end = width - PAD - round(font().getlength("100%")) - PAD
         draw.rounded_rectangle((PAD, top + 2, end, top + ROW - 3), radius=3, fill=FAINT)
-        full = PAD + round((end - PAD) * min(max(line.share, 0.0), 1.0))
+        full = PAD + round((end - PAD) * min(max(share, 0.0), 1.0))
         if full - PAD >= 2:
             fill = BLUE if line.color == PLAIN else _dark(line.color)
             draw.rounded_rectangle((PAD, top + 2, full, top + ROW - 3), radius=3, fill=fill)
