@@ -166,6 +166,15 @@ def test_each_file_has_its_own_prediction_or_its_own_error(broken, tmp_path):
     assert all(str(found[i]).startswith(f"{paths[i]}: broken image") and "on_bad" not in str(found[i]) for i in broken)
 
 
+def test_a_file_of_which_nothing_would_be_seen_is_an_error_in_its_turn(tmp_path):
+    paths, model = greys(tmp_path, 3), greedy()
+    model.look = replace(model.look, fit="letterbox")
+    Image.new("L", (4000, 2)).save(paths[1])
+    found = list(model.attempts(paths))
+    assert values(found) == [0, None, 2]
+    assert str(found[1]).startswith(f"{paths[1]}: 4000x2 pixels: at ")
+
+
 def test_broken_files_cost_the_others_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(predictor, "STREAM", 50)
     paths = greys(tmp_path, 100, range(3, 100, 9))

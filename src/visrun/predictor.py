@@ -121,7 +121,7 @@ class Predictor:
             yield from self._attempts(paths[start : start + STREAM])
 
     def _attempts(self, paths: Sequence[Path]) -> Iterator[Prediction | DataError]:
-        read = mapped(_size, paths, path=lambda path: path)
+        read = mapped(partial(_size, look=self.look), paths, path=lambda path: path)
         sizes = {number: size for number, size in enumerate(read) if not isinstance(size, DataError)}
         cuts = [(number, window) for number, size in sizes.items() for window in self.look.windows(size)]
         made = self._pieces([(paths[n], w) for n, w in cuts], {paths[n]: size for n, size in sizes.items()})
@@ -180,10 +180,10 @@ class Predictor:
         return self.task.predict(partial(recall, output), images)
 
 
-def _size(path: Path) -> tuple[int, int] | DataError:
+def _size(path: Path, look: Look) -> tuple[int, int] | DataError:
     """Width and height of a file, or what is wrong with its header."""
     try:
-        return header(path)
+        return look.visible(header(path), path)
     except DataError as error:
         return error
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from visrun.data import geometry, tiles
 from visrun.data.outlines import Window
+from visrun.errors import DataError
 from visrun.numbers import is_int
 from visrun.tables.words import Fit
 
@@ -73,3 +75,15 @@ class Look:
         if self.tile is None:
             return [(0, 0, *size)]
         return tiles.windows(size, tile=self.tile, overlap=self.overlap)
+
+    def visible(self, size: tuple[int, int], path: Path) -> tuple[int, int]:
+        """``size`` (width, height) as it is.
+
+        Raises:
+            DataError: The picture, fitted in as a whole or in tiles, would be thinner than one pixel: nothing is seen.
+        """
+        (high, wide), part = self.image_size, [min(side, self.tile or side) for side in size]
+        if self.fit != "crop" and min(part) < max(part[0] / wide, part[1] / high):
+            told = f"{size[0]}x{size[1]} pixels: at {wide}x{high} thinner than one, so that nothing is seen"
+            raise DataError(f"{path}: {told}; cut it into squarer pieces")
+        return size
