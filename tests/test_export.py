@@ -16,11 +16,12 @@ from PIL import Image
 from torch import nn
 
 from visrun import checkpoint, cli, export, models
+from visrun.agreement import MISSED, differences
 from visrun.build import load as load_ref
 from visrun.data.ids import IGNORE
 from visrun.data.images import load_rgb
 from visrun.errors import UserError, VisrunError
-from visrun.export import Deployed, difference, exported, target
+from visrun.export import Deployed, exported, target
 from visrun.run_files import FILE_NAME
 from visrun.tables import TASKS
 
@@ -110,7 +111,8 @@ def test_a_program_goes_from_pixels_to_what_the_task_predicts(saved: tuple[Path,
     task: Any = predictor.task
     wanted = (task.propose if "suppress" in said else task.predict)(predictor.module, seen)
     assert list(found) == list(wanted) == list(said["outputs"])
-    assert difference(wanted, found) < 1e-4
+    for output, (apart, whole) in differences(wanted, found).items():
+        assert (apart > 1e-4).double().mean() <= (MISSED if whole else 0), output
     for key, values in wanted.items():
         assert [*values.shape[1:]] == said["outputs"][key]["shape"][1:]
         assert str(values.dtype) == str(found[key].dtype) == f"torch.{said['outputs'][key]['dtype']}"
@@ -214,16 +216,6 @@ def test_a_network_that_cannot_be_traced_is_one_line() -> None:
     deployed = Deployed(Wavering(), lambda module, images: {"value": module(images)}, MEAN, STD)
     with pytest.raises(VisrunError, match=r"^this network cannot be exported \([^\n]+\); choose another model$"):
         exported(deployed, SIZE)
-
-
-def test_ties_may_be_decided_otherwise_but_values_may_not_differ() -> None:
-    mine = {"scores": torch.tensor([[0.5, 0.5 - 1e-8, 0.1]]), "boxes": torch.tensor([[[1.0, 2.0], [3.0, 4.0], [5, 6]]])}
-    swapped = {"scores": mine["scores"][:, [1, 0, 2]], "boxes": mine["boxes"][:, [1, 0, 2]]}
-    assert difference(mine, swapped) == 0
-    assert difference(mine, mine | {"scores": mine["scores"] + 1e-4}) == pytest.approx(1e-4, rel=1e-3)
-    assert difference({"found": torch.zeros(2, 0, 4)}, {"found": torch.zeros(2, 0, 4)}) == 0
-    with pytest.raises(VisrunError, match=r"^the exported program gives another boxes than PyTorch"):
-        difference(mine, mine | {"boxes": mine["boxes"] * 1.01})
 
 
 def documented() -> Any:

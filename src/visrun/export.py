@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from visrun.agreement import checked
 from visrun.arguments import VERBS, options
 from visrun.config.fields import one_of
 from visrun.data.geometry import LONGEST, MARGIN
@@ -38,8 +39,6 @@ READS = ("format", "out")
 NAME = "model"  # of the file where none is named
 METADATA = "visrun"  # under which a program's file holds its description
 MOST_IMAGES = 256  # of a batch
-CLOSE = 1e-3  # of a value, relative to its size or to 1, that another runtime may differ by
-MISSED = 0.01  # share of the values that may differ by more: ties that are decided otherwise
 
 
 class Deployed(nn.Module):
@@ -87,10 +86,10 @@ def main(words: Sequence[str]) -> int:
         answers = deployed(images)
         described = description(predictor, answers, batch)
         data = FORMATS[form](program, described)
-        told = checked(form, data, images, answers)
+        answered = checked(form, data, images, answers)
     (write_named if out else write_atomic)(file, data)
     print(json.dumps({"file": str(file), **described}, ensure_ascii=False))
-    print(f"{file}: {len(data) / 1e6:.1f} MB, {told}", file=sys.stderr)
+    print(f"{file}: {len(data) / 1e6:.1f} MB, {answered}", file=sys.stderr)
     return 0
 
 
@@ -229,54 +228,6 @@ def _name(graph: Any, outputs: Sequence[str]) -> None:
         value.name = name
         if not isinstance(value.shape[0], int):
             value.shape[0] = "batch"
-
-
-def runner(form: str, data: bytes) -> Callable[[Tensor], Mapping[str, Tensor]] | None:
-    """The program as its own runtime reads it; None where that is not installed."""
-    if form == "pt2":
-        return torch.export.load(io.BytesIO(data)).module()
-    if find_spec("onnxruntime") is None:
-        return None
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-
-    def run(images: Tensor) -> dict[str, Tensor]:
-        return dict(zip(names, map(torch.from_numpy, session.run(names, {"images": images.numpy()})), strict=True))
-
-    return run
-
-
-def checked(form: str, data: bytes, images: Tensor, answers: Prediction) -> str:
-    """How the file answers to ``images`` in its own runtime, beside PyTorch's ``answers``, for the end of a line.
-
-    Raises:
-        VisrunError: It answers something else.
-    """
-    run = runner(form, data)
-    if run is None:
-        return "not tried: pip install onnxruntime"
-    return f"answers as PyTorch does (largest difference {difference(answers, run(images)):.1g})"
-
-
-def difference(mine: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
-    """The largest difference of two programs' outputs, relative to a value or to 1.
-
-    Each image's values are compared in the order of their size: of two scores that rounding alone tells apart, either
-    may come first.
-
-    Raises:
-        VisrunError: More than a few values differ.
-    """
-    largest = 0.0
-    for name, values in mine.items():
-        a, b = (found.double().reshape(len(found), -1).sort(1).values for found in (values, other[name]))
-        apart = (a - b).abs() / a.abs().clamp(min=1)
-        if (apart > CLOSE).double().mean() > MISSED:
-            raise VisrunError(f"the exported program gives another {name} than PyTorch; choose another format")
-        largest = max(largest, float(apart.amax()) if apart.numel() else 0.0)
-    return largest
 
 
 @contextmanager
