@@ -18,9 +18,10 @@ from optuna.trial import TrialState
 from visrun.errors import VisrunError
 from visrun.record.run_folder import living, this_process
 from visrun.sweep import crew
-from visrun.sweep.crew import Orphans, Slots, Threads, died, signer
+from visrun.sweep.crew import Orphans, Slots, Threads, died
 from visrun.sweep.slots import Slot, environments
 from visrun.sweep.study import Queue, create
+from visrun.sweep.trials import signer
 from visrun.sweep.worker import sign
 from visrun.tracking.names import RECORD
 

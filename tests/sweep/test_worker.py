@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,12 +20,12 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from visrun.errors import ConfigError
-from visrun.record.run_folder import this_process
+from visrun.record.run_folder import noted_process, this_process
 from visrun.signals import Interrupted
 from visrun.sweep import worker
 from visrun.sweep.storage import StorageAway, open_storage
 from visrun.sweep.study import Params, Queue, create, is_lost
-from visrun.sweep.worker import Rules, beating, sign, work
+from visrun.sweep.worker import Rules, beating, lose_dead, sign, work
 
 SIZES: dict[str, BaseDistribution] = {"size": IntDistribution(1, 1000)}
 
@@ -78,6 +79,40 @@ def test_whoever_dies_while_it_signs_leaves_no_process(queue: Queue, monkeypatch
 def test_one_without_a_leader_makes_the_tickets_that_are_missing(queue: Queue) -> None:
     run(queue, lambda *_: [1.0], n_trials=8)
     assert states(queue) == ["COMPLETE"] * 8
+
+
+def gone() -> dict[str, Any]:
+    """How a process of this machine signed that has died since."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        signed = noted_process(process.pid)
+        process.kill()
+    return signed
+
+
+@pytest.mark.parametrize("signed", [gone(), {}, {"host": socket.gethostname()}], ids=["signed", "not", "in part"])
+def test_what_a_dead_process_left_is_run_again_where_nobody_leads(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, signed: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(worker, "HEARTBEAT", 0.02)
+    monkeypatch.setattr(worker, "PAUSE", 0.01)
+    trial = queue.claim(5)
+    assert trial is not None
+    queue.note(trial.number, **signed)
+    run(queue, lambda *_: [1.0])
+    assert states(queue) == ["COMPLETE"] * 5
+    assert is_lost(queue.every()[trial.number])
+
+
+def test_what_may_live_is_left_to_run(queue: Queue) -> None:
+    for signed in (gone(), gone() | {"host": "elsewhere"}, this_process(), {}):
+        trial = queue.claim(5)
+        assert trial is not None
+        queue.note(trial.number, **signed)
+    seen = lose_dead(queue, before=set())
+    assert seen == {0, 3}  # seen for the first time: a leader may be about to end them
+    assert [trial.state.name for trial in queue.every()[:4]] == ["RUNNING"] * 4
+    assert lose_dead(queue, before={0, 1, 2}) == {3}
+    assert [trial.state.name for trial in queue.every()[:4]] == ["FAIL", "RUNNING", "RUNNING", "RUNNING"]
 
 
 def test_one_who_is_led_waits_for_the_tickets_that_are_missing(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

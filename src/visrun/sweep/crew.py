@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from visrun.record.run_folder import living
 from visrun.record.sweep_table import place_of
 from visrun.sweep.slots import Slot
 from visrun.sweep.study import Queue
+from visrun.sweep.trials import is_signed, signer
 from visrun.tracking import Tracker
 from visrun.tracking.names import RECORD
 
@@ -209,9 +209,7 @@ class Orphans:
         running = queue.every(TrialState.RUNNING)
         now = time.monotonic()
         self.unsigned = {
-            trial.number: self.unsigned.get(trial.number, now)
-            for trial in running
-            if not {"pid", "host"} <= trial.user_attrs.keys()
+            trial.number: self.unsigned.get(trial.number, now) for trial in running if not is_signed(trial)
         }
         for trial in running:
             pid = signer(trial)
@@ -230,13 +228,6 @@ def end_run(tracker: Tracker, sweep: Path, trial: FrozenTrial, status: str, reas
         place = place_of(sweep, trial.number, named)
         close_dead(place, status, reason)
         tracker.end_run(place / RECORD, status, reason)
-
-
-def signer(trial: FrozenTrial) -> int | None:
-    """The process of this machine that runs a trial; None where it is another machine's, or nobody has signed yet."""
-    facts = trial.user_attrs
-    here = facts.get("host") == socket.gethostname()
-    return int(facts["pid"]) if here and "pid" in facts else None
 
 
 def died(code: int) -> str:

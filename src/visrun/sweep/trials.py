@@ -1,11 +1,12 @@
 """What a trial says of itself, and which trials are the best. Used by all that shows a sweep.
 
-They are Optuna's own; the user attributes read are ``reason`` and ``epochs``, and of the study ``visrun``.
+They are Optuna's own; the user attributes read are ``reason``, ``epochs``, and who signed; of the study ``visrun``.
 """
 
 from __future__ import annotations
 
 import math
+import socket
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -136,3 +137,15 @@ def too_many_failed(trials: Sequence[FrozenTrial], *, n_trials: int, max_failure
     """Whether the failures have reached their share of all trials wanted."""
     failed = failures(trials)
     return failed > 0 and failed >= max_failure_rate * n_trials
+
+
+def is_signed(trial: FrozenTrial) -> bool:
+    """Whether the process that claimed a trial has written down which it is."""
+    return {"pid", "host"} <= trial.user_attrs.keys()
+
+
+def signer(trial: FrozenTrial) -> int | None:
+    """The process of this machine that runs a trial; None where it is another machine's, or nobody has signed yet."""
+    facts = trial.user_attrs
+    here = facts.get("host") == socket.gethostname()
+    return int(facts["pid"]) if here and "pid" in facts else None

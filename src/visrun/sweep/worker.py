@@ -13,10 +13,10 @@ from optuna.exceptions import TrialPruned
 from optuna.trial import FrozenTrial, TrialState
 
 from visrun.errors import VisrunError, first_line
-from visrun.record.run_folder import this_process
+from visrun.record.run_folder import living, this_process
 from visrun.sweep.storage import HEARTBEAT, StorageAway
 from visrun.sweep.study import Params, Queue
-from visrun.sweep.trials import too_many_failed
+from visrun.sweep.trials import is_signed, signer, too_many_failed
 
 AHEAD = 200  # empty tickets that are made at a time, since one takes milliseconds and the first trial waits for them
 PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds between two looks for a ticket while others still work
@@ -64,10 +64,11 @@ def work(
         Of each trial that it ran, whether it failed.
     """
     failed: list[bool] = []
-    looked, pause = 0.0, PAUSE
+    looked, pause, dead = 0.0, PAUSE, set[int]()
     while not stopped() and not is_over(queue, rules):
         if time.monotonic() - looked > HEARTBEAT:
             queue.lose_stale()
+            dead = lose_dead(queue, before=dead)
             looked = time.monotonic()
         trial = queue.claim(rules.n_trials)
         if trial is not None:
@@ -84,6 +85,25 @@ def work(
         else:
             break
     return failed
+
+
+def lose_dead(queue: Queue, *, before: set[int]) -> set[int]:
+    """Count as lost the trials whose process was of this machine and is gone, or died before it could sign.
+
+    Args:
+        before: The trials that were so at the last look: a leader, where there is one, would have ended them since.
+
+    Returns:
+        The trials that are so for the first time.
+    """
+    dead = set()
+    for trial in queue.every(TrialState.RUNNING):
+        gone = living(trial.user_attrs) is None if signer(trial) is not None else not is_signed(trial)
+        if gone and trial.number in before:
+            queue.give_back(trial.number)
+        elif gone:
+            dead.add(trial.number)
+    return dead
 
 
 def is_over(queue: Queue, rules: Rules) -> bool:
