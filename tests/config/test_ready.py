@@ -20,7 +20,7 @@ from visrun.config.checks import problems_of
 from visrun.config.choices import own_file
 from visrun.config.compose import Resolved, check_sweep, resolve
 from visrun.config.configs import open_conf
-from visrun.config.fields import extra, show
+from visrun.config.fields import extra, one_of, show
 from visrun.config.ready import expand
 from visrun.config.search_path import conf_dir
 from visrun.errors import ConfigError
@@ -251,8 +251,11 @@ class TestProblems:
     @pytest.mark.parametrize(
         ("content", "line"),
         [
-            ({"parameter": ["dropout"]}, "parameter is no key (did you mean parameters?)"),
-            ({"parameters": ["dropout"], "trials": 3}, "trials is no key"),
+            (
+                {"parameter": ["dropout"]},
+                "parameter is no key: must be parameters, ranges or tasks (did you mean parameters?)",
+            ),
+            ({"parameters": ["dropout"], "trials": 3}, "trials is no key: must be parameters, ranges or tasks"),
             ({"parameters": "dropout"}, "parameters must be a list of settings, such as [optimizer, learning_rate]"),
             ({"parameters": ["lerning_rate"]}, "lerning_rate is no setting (did you mean learning_rate?)"),
             ({"parameters": ["lr"]}, "lr is no setting (did you mean learning_rate?)"),
@@ -269,12 +272,15 @@ class TestProblems:
                 {"parameters": ["dropout"], "ranges": {"dropuot": {"low": 0.1}}},
                 "dropuot is no setting (did you mean dropout?)",
             ),
-            ({"tasks": {"segmentaton": {}}}, "tasks.segmentaton is no task (did you mean segmentation?)"),
+            (
+                {"tasks": {"segmentaton": {}}},
+                f"tasks.segmentaton is no task: must be {one_of(TASKS)} (did you mean segmentation?)",
+            ),
             ({"tasks": ["segmentation"]}, "tasks must be a mapping of tasks to what they add"),
             ({"tasks": {"regression": ["loss"]}}, "tasks.regression must be a mapping with add and ranges"),
             (
                 {"tasks": {"regression": {"ad": ["loss"]}}},
-                "tasks.regression.ad is no key (did you mean add?)",
+                "tasks.regression.ad is no key: must be add or ranges (did you mean add?)",
             ),
             ({"tasks": {"regression": {"add": ["los"]}}}, "los is no setting (did you mean loss?)"),
         ],
@@ -285,7 +291,12 @@ class TestProblems:
     @pytest.mark.parametrize(
         ("key", "given", "line"),
         [
-            ("dropout", {"hihg": 0.2}, "ranges.dropout.hihg is no part of a range (did you mean high?)"),
+            (
+                "dropout",
+                {"hihg": 0.2},
+                "ranges.dropout.hihg is no part of a range: "
+                "must be low, high, log, step or choices (did you mean high?)",
+            ),
             ("dropout", {"high": 2}, "ranges.dropout=2: must be a number from 0 to 0.9"),
             ("dropout", {"high": "much"}, "ranges.dropout.high=much: must be a number"),
             ("dropout", {"high": math.inf}, "ranges.dropout.high=Infinity: must be a number"),

@@ -160,7 +160,7 @@ def _unknown(given: Mapping[str, Any], known: Iterable[str], what: str, *, prefi
     names = list(known)
     for key in given:
         if key not in names:
-            yield f"{prefix}{key} {what}{did_you_mean(str(key), names)}"
+            yield f"{prefix}{key} {what}: must be {one_of(names)}{did_you_mean(str(key), names)}"
 
 
 def _parameter_problems(content: Mapping[str, Any]) -> Iterator[str]:
