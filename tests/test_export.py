@@ -16,13 +16,13 @@ from PIL import Image
 from torch import nn
 
 from visrun import checkpoint, cli, export, models
-from visrun.agreement import MISSED, differences
 from visrun.build import load as load_ref
 from visrun.data.ids import IGNORE
 from visrun.data.images import load_rgb
 from visrun.errors import UserError, VisrunError
 from visrun.export import Deployed, exported, target
 from visrun.run_files import FILE_NAME
+from visrun.runtimes import MISSED, differences
 from visrun.tables import TASKS
 
 SIZE = (32, 48)

@@ -113,8 +113,8 @@ def test_what_a_search_around_it_draws_does_not_begin_anew(monkeypatch: pytest.M
     drawn = []
     for _ in range(2):
         visrun.train(["run.device=cpu"])
-        drawn += [random.random(), np.random.rand()]
-    assert len(set(drawn)) == 4
+        drawn += [random.random(), np.random.rand(), torch.rand(()).item()]
+    assert len(set(drawn)) == 6
 
 
 def test_mlflow_is_put_back_as_well(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from visrun.agreement import differences, told
 from visrun.errors import VisrunError
+from visrun.runtimes import differences, told
 
 FOUND = {
     "boxes": torch.tensor([[[1.0, 2.0], [3.0, 4.0], [5, 6]]]),

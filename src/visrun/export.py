@@ -22,7 +22,6 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from visrun.agreement import checked
 from visrun.arguments import VERBS, options
 from visrun.config.fields import one_of
 from visrun.data.geometry import LONGEST, MARGIN
@@ -32,6 +31,7 @@ from visrun.folders import expanded
 from visrun.near import did_you_mean
 from visrun.predictor import Predictor, load, named
 from visrun.record.run_folder import run_of
+from visrun.runtimes import checked
 from visrun.tables import TARGETS, TASKS, model_entry
 from visrun.tasks.base import Forward, Prediction, Proposing
 

@@ -47,8 +47,8 @@ def named_folder(overrides: Sequence[str]) -> Path | None:
 @contextmanager
 def single_run() -> Iterator[None]:
     """One run at a time, since all share torch's generator and the log, with gradients and float32, whatever its caller
-    has. Torch's and MLflow's switches are put back, its current GPU, and the generators of Python and NumPy, from which
-    a search around the run may draw.
+    has. Torch's and MLflow's switches are put back, its current GPU, and the CPU's generators of torch, Python and
+    NumPy, from which a search around the run may draw.
 
     Raises:
         VisrunError: Another run is under way in this process.
@@ -64,7 +64,7 @@ def single_run() -> Iterator[None]:
         precision = torch.get_float32_matmul_precision()
     device = torch.cuda.current_device() if torch.cuda.is_initialized() else 0
     dtype = torch.get_default_dtype()
-    python, numpy = random.getstate(), np.random.get_state()
+    python, numpy, of_torch = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
         torch.set_default_dtype(torch.float32)
         with undone(), torch.inference_mode(False), torch.enable_grad():  # whatever a notebook has set for itself
@@ -73,6 +73,7 @@ def single_run() -> Iterator[None]:
         give_back()
         random.setstate(python)
         np.random.set_state(numpy)
+        torch.set_rng_state(of_torch)
         torch.set_default_dtype(dtype)
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
         cudnn.benchmark, cudnn.deterministic = quickest, repeatable
