@@ -10,6 +10,7 @@ import pytest
 from visrun.config.compose import Resolved, resolve
 from visrun.config.configs import open_conf
 from visrun.config.lines import texts
+from visrun.config.settings import Augment
 from visrun.errors import ConfigError
 
 
@@ -77,3 +78,35 @@ def test_a_model_of_a_library_is_named_in_a_recipe_as_it_is_typed(recipes: Path,
     conf = open_conf(Path.cwd())
     typed = resolve([f"model={option}", f"model.name={name}"], conf=conf)
     assert resolve(["recipe=mine"], conf=conf).settings.model == typed.settings.model
+
+
+MINE = {"name": "mine", "rotate": 5.0, "hflip": True}  # of a folder that is not here
+
+
+@pytest.fixture
+def foreign(recipes: Path) -> Path:
+    """An experiment.json whose augmentation is a preset of somebody else's."""
+    augment = Augment().model_dump(mode="json") | MINE
+    (recipes / "a.yaml").write_text("augment: flips\n")
+    Path("foreign.json").write_text(json.dumps({"hyperparameters": {}, "augment": augment}), encoding="utf-8")
+    return Path("foreign.json")
+
+
+def test_of_a_preset_that_is_not_here_the_numbers_are_taken(foreign: Path) -> None:
+    found = resolve([f"experiment={foreign}", "augment.hue=0.1"])
+    assert found.settings.augment == Augment(name="none", rotate=5.0, hflip=True, hue=0.1)
+    told = "augment=mine is no option here: its numbers are taken from the experiment, as of augment=none"
+    assert texts(found.notices) == [told]
+
+
+@pytest.mark.parametrize("word", ["augment=none", "augment=flips", "augment.name=flips", "recipe=a"])
+def test_another_choice_takes_its_place(foreign: Path, word: str) -> None:
+    found, usual = (resolve([*named, word]) for named in ([f"experiment={foreign}"], []))
+    assert found.settings.augment == usual.settings.augment
+    assert found.notices == usual.notices
+
+
+def test_a_preset_without_its_numbers_is_refused(foreign: Path) -> None:
+    foreign.write_text(json.dumps({"hyperparameters": {}, "augment": MINE}), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"^augment=mine: must be default, flips, light, none or strong"):
+        resolve([f"experiment={foreign}"])

@@ -12,6 +12,7 @@ import pytest
 from visrun.config.compose import resolve
 from visrun.config.configs import open_conf
 from visrun.config.search_path import conf_dir
+from visrun.config.settings import Augment
 from visrun.errors import ConfigError
 from visrun.record.journal import describe
 from visrun.run_files import FILE_NAME
@@ -174,3 +175,9 @@ def test_a_refused_file_is_named_as_the_user_knows_it(composer: Composer) -> Non
     with pytest.raises(ConfigError) as caught:
         loaded_text('{"hyperparameters": {"lr": 1}, "x": 2}', composer)
     assert all(line.startswith(f"{FILE_NAME}: ") for line in caught.value.problems)
+
+
+def test_of_a_preset_that_is_not_here_the_form_takes_the_numbers(composer: Composer) -> None:
+    augment = {**Augment().model_dump(mode="json"), "name": "mine", "rotate": 5.0, "brightness": 0.1}
+    found = loaded_text(json.dumps({"hyperparameters": {}, "augment": augment}), composer)
+    assert found["touched"] == {"augment": "none", "augment.rotate": 5.0, "augment.brightness": 0.1}

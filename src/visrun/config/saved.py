@@ -11,10 +11,12 @@ from visrun.config.experiment import load_experiment
 from visrun.config.fields import flatten, show
 from visrun.config.lines import Line
 from visrun.config.overrides import GROUPS, placed
+from visrun.config.settings import Augment
 from visrun.errors import ConfigError
 from visrun.hyperparameters import OF_OPTIMIZER
 from visrun.near import near
 
+NO_PRESET = "none"
 NEVER = ("experiment", "recipe", "defaults")  # a file names no further file
 
 
@@ -23,6 +25,7 @@ class Files(NamedTuple):
 
     experiment: dict[str, Any]
     recipe: dict[str, Any]
+    notices: tuple[Line, ...] = ()
 
     @property
     def values(self) -> dict[str, Any]:
@@ -39,7 +42,7 @@ def saved(typed: Mapping[str, Any], conf: Conf) -> tuple[Files, list[str]]:
     """
     files = Files({}, {})
     problems: list[str] = []
-    for named, flat in zip(Files._fields, files, strict=True):
+    for named, flat in (("experiment", files.experiment), ("recipe", files.recipe)):
         if typed.get(named) is None:
             continue
         try:
@@ -52,10 +55,11 @@ def saved(typed: Mapping[str, Any], conf: Conf) -> tuple[Files, list[str]]:
             hint = ": a file names no other file" if key in NEVER else near(key, known())
             problems.append(f"{show(key)} is no setting of a saved file{hint}; it stands in {named}={typed[named]}")
         flat.update(found)
+    files = _without_preset(files, typed, conf)
     for group, name in choices_in(files.values, GROUPS).items():
         if group != "model" and name not in conf.options(group):
             problems.append(unknown_option(group, name, conf, among=[typed, files.values]))
-            for flat in files:
+            for flat in (files.experiment, files.recipe):
                 flat.pop(group, None)
                 flat.pop(f"{group}.name", None)
     return files, problems
@@ -67,6 +71,27 @@ def _content(named: str, value: Any, conf: Conf) -> Mapping[str, Any]:
     return load_experiment(str(value)).values if value else {}  # the schema tells that it is none
 
 
+def foreign_preset(experiment: Mapping[str, Any], conf: Conf) -> str | None:
+    """The augmentation of an experiment, where it is no option here but all its numbers are there: a preset of a folder
+    that whoever wrote the file has kept. They stand for it, as of NO_PRESET."""
+    name = experiment.get("augment.name")
+    whole = all(f"augment.{part}" in experiment for part in Augment.model_fields)
+    return name if whole and name not in conf.options("augment") else None
+
+
+def _without_preset(files: Files, typed: Mapping[str, Any], conf: Conf) -> Files:
+    """The files without the name of a :func:`foreign_preset`, and without its numbers where another one is chosen."""
+    name = foreign_preset(files.experiment, conf)
+    if name is None:
+        return files
+    if choices_in({**files.recipe, **typed}, ["augment"]):  # also one of none
+        left = {key: value for key, value in files.experiment.items() if not key.startswith("augment.")}
+        return files._replace(experiment=left)
+    told = f"augment={name} is no option here: its numbers are taken from the experiment, as of augment={NO_PRESET}"
+    named = {**files.experiment, "augment.name": NO_PRESET}
+    return files._replace(experiment=named, notices=(Line(told, ("augment",)),))
+
+
 def in_force(
     files: Files, picked: Mapping[str, str], conf: Conf, *, rooted: str | None
 ) -> tuple[dict[str, Any], list[Line]]:
@@ -76,13 +101,13 @@ def in_force(
         picked: The choices the user typed. They are made over both files, and a recipe's over an experiment.
         rooted: Whose data.root counts (see :func:`visrun.config.choices.rooted_by`).
     """
-    experiment, recipe = files
+    experiment, recipe = files.experiment, files.recipe
     over = {**choices_in(recipe, GROUPS), **picked}
     void = _void(over, experiment, experiment, conf, rooted)
     void_too = _void(picked, recipe, files.values, conf, rooted)
     left = {key: value for key, value in experiment.items() if key not in void}
     left |= {key: value for key, value in recipe.items() if key not in void_too}
-    told = [*_notices(void - recipe.keys(), over, "experiment"), *_notices(void_too, picked, "recipe")]
+    told = [*files.notices, *_notices(void - recipe.keys(), over, "experiment"), *_notices(void_too, picked, "recipe")]
     return left, told
 
 

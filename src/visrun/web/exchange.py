@@ -16,6 +16,7 @@ from visrun.config.choices import own_file
 from visrun.config.experiment import Experiment, load_experiment, read_experiment
 from visrun.config.fields import show
 from visrun.config.lines import texts
+from visrun.config.saved import NO_PRESET, foreign_preset
 from visrun.config.spelling import to_override
 from visrun.errors import ConfigError
 from visrun.hyperparameters import CHOICES
@@ -71,7 +72,8 @@ def loaded(file: Path, composer: Composer) -> dict[str, Any]:
 def _form_of(found: Experiment, composer: Composer) -> dict[str, Any]:
     task, model = found.choices.get("task", composer.conf.default_choices()["task"]), found.choices.get("model")
     with composer.lock:
-        touched = _without_defaults(task, model, _touched(found), composer)
+        preset = {"augment": NO_PRESET} if foreign_preset(found.values, composer.conf) else {}
+        touched = _without_defaults(task, model, {**_touched(found), **preset}, composer)
         usual = fill(task, None, _data_of(touched), composer).resolved.settings.model.name
     return {"task": task, "model": None if model == usual else model, "touched": touched}
 
