@@ -21,6 +21,7 @@ import visrun
 from visrun import cli, launch
 from visrun.config.search_path import conf_dir
 from visrun.errors import UserError
+from visrun.record.run_folder import RunFolder
 from visrun.signals import EXIT_CODES
 
 # The command with a training that only says what it was asked for: what is tested here comes before and after it.
@@ -467,6 +468,15 @@ def test_a_run_folder_of_a_config_file_counts(
     (empty_folder / "mine" / "classification_4" / "experiment.json").write_text("{}")
     assert cli.main(["seed=4", "tracking=none"]) == 2
     assert "mine/classification_4: holds a run already" in capsys.readouterr().err
+
+
+def test_a_run_folder_that_is_being_written_is_left_alone(
+    empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with RunFolder(empty_folder / "w"):
+        assert cli.main(["hydra.run.dir=w", "tracking=none"]) == 2
+    told = f"hydra.run.dir=w: process {os.getpid()} is writing a run there; name another folder"
+    assert capsys.readouterr().err == f"visrun: error: {told}\n"
 
 
 @pytest.mark.parametrize("name", ["w", "a run (1)"])

@@ -10,6 +10,7 @@ from visrun.config import plugins
 from visrun.config.settings import Settings
 from visrun.data.files import require_root
 from visrun.errors import ConfigError, complaints
+from visrun.record.run_folder import writer_of
 from visrun.run_files import FILE_NAME
 from visrun.tables import TIMM, model_entry, torchvision_builders
 from visrun.tracking import require_address
@@ -39,6 +40,8 @@ def require_free(folder: Path) -> None:
         ConfigError: It is a file or lies below one, or it holds a run, or its name is no text.
     """
     require_text("hydra.run.dir=", folder, "name another one")
+    if (writer := writer_of(folder)) is not None:
+        raise ConfigError(f"hydra.run.dir={folder}: {writer} is writing a run there; name another folder")
     if (folder / FILE_NAME).exists():
         again = plugins.command("resume", str(folder))
         raise ConfigError(f"hydra.run.dir={folder}: holds a run already; name another folder, or {again}")

@@ -40,6 +40,9 @@ class Writer:
     pid: int
     host: str | None = None
 
+    def __str__(self) -> str:
+        return f"process {self.pid}" + (f" on {self.host}" if self.host is not None else "")
+
 
 def run_of(path: Path) -> Path | None:
     """The folder of a run that it or a checkpoint of it names; None of a checkpoint that lies in no run."""
@@ -90,10 +93,9 @@ class RunFolder:
             except FileExistsError:
                 writer = writer_of(self.path)
                 if writer is not None:
-                    name, hint = f"process {writer.pid}", ""
-                    if writer.host is not None:
-                        name, hint = f"{name} on {writer.host}", f"; if it is dead, delete {lock}"
-                    raise UserError(f"{self.path}: {name} is writing this run; wait for it or stop it{hint}") from None
+                    hint = f"; if it is dead, delete {lock}" if writer.host is not None else ""
+                    told = f"{self.path}: {writer} is writing this run; wait for it or stop it{hint}"
+                    raise UserError(told) from None
                 lock.unlink(missing_ok=True)
 
     def tell(self, state: str, **facts: Any) -> None:
