@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from tests import opened
 from visrun import hyperparameters
 from visrun.config import plugins
-from visrun.config.compose import Resolved, check_sweep, resolve
+from visrun.config.compose import Resolved, check_sweep, look, resolve
 from visrun.config.configs import PRIMARY, Conf, open_conf
 from visrun.config.fields import flatten, one_of
 from visrun.config.lines import texts
@@ -1073,3 +1073,28 @@ def test_a_ready_space_of_ones_own(empty_folder: Path) -> None:
     words = check_sweep(["sweep=mine"]).words
     assert [word.partition("=")[0] for word in words] == ["dropout", "batch_size", "augment.mixup"]
     assert words[-1] == "augment.mixup=choice(0.0,0.4)"
+
+
+def test_a_wrong_value_that_stands_in_a_file_is_told_with_it(tmp_path):
+    for name, text in (
+        ("augment/gentle", "# @package _global_\naugment: {name: gentle, rotate: 500}\n"),
+        ("recipe/mine", "optimizer: sgd\nmomentum: 3\n"),
+    ):
+        file = tmp_path / "conf" / f"{name}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    conf = open_conf(tmp_path)
+
+    def problems(*words):
+        return texts(look(words, conf).problems)
+
+    assert problems("augment=gentle", "recipe=mine") == [
+        "momentum=3: must be a number >= 0 and < 1; it stands in recipe=mine",
+        "augment.rotate=500: must be a number from 0 to 180; it stands in conf/augment/gentle.yaml",
+    ]
+    assert problems("recipe=mine", "momentum=4") == ["momentum=4: must be a number >= 0 and < 1"]  # typed over it
+    assert problems("recipe=mine", "momentum=0.5") == []
+    with pytest.raises(ConfigError) as caught:
+        check_sweep(["augment=light,gentle"], conf)
+    told = "augment.rotate=500: must be a number from 0 to 180; it stands in conf/augment/gentle.yaml"
+    assert caught.value.problems == (told,)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from visrun import hyperparameters
 from visrun.config import setting_rules
-from visrun.config.configs import Conf
+from visrun.config.configs import SCHEMA, Conf, Layer
 from visrun.config.fields import flatten, show, validate, without
-from visrun.config.lines import Line, about_others
+from visrun.config.lines import Line, about_others, texts
 from visrun.config.settings import Settings
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
@@ -71,12 +71,38 @@ def option_problems(
     for several in zip_longest(*swept.values()):
         named = zip(swept, several, strict=True)
         options = {**first, **{group: name for group, name in named if name in conf.options(group)}}
-        brought = {layer.path for layer in conf.layers(options)} - seen
+        layers = conf.layers(options)
+        brought = {layer.path for layer in layers} - seen
         if any((folder / f"{path}.yaml").is_file() for path in brought for folder in conf.own):
             names = {f"{group}.name": options[group] for group in ("model", "augment")}
             own, rest = _halves(conf.compose(options, {**values, **names}))
-            problems += (validate(Hyperparameters, own)[1] | validate(Settings, rest)[1]).values()
+            wrong = validate(Hyperparameters, own)[1] | validate(Settings, rest)[1]
+            lines = [Line(text, (key,)) for key, text in wrong.items()]
+            problems += texts(located(lines, layers, recipe={}, typed=values))
     return problems
+
+
+def located(
+    lines: Iterable[Line], layers: Sequence[Layer], *, recipe: Mapping[str, Any], typed: Mapping[str, Any]
+) -> list[Line]:
+    """The lines, those about a single value that nobody typed with the file in which it stands.
+
+    Args:
+        layers: The composed files, low to high.
+        recipe: What the recipe holds, with dotted keys; ``typed`` names it.
+        typed: The values that the user typed.
+    """
+    held: list[tuple[str, Mapping[str, Any]]]
+    held = [(f"conf/{layer.path}.yaml", flatten(layer.values)) for layer in layers if layer.path != SCHEMA]
+    held.append((f"recipe={typed.get('recipe')}", recipe))
+
+    def told(line: Line) -> Line:
+        if len(line.keys) != 1 or line.keys[0] in typed:
+            return line
+        place = next((place for place, values in reversed(held) if line.keys[0] in values), None)
+        return line if place is None else line._replace(text=f"{line.text}; it stands in {place}")
+
+    return [*map(told, lines)]
 
 
 def problems_of(key: str, value: Any) -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from visrun import hyperparameters
 from visrun.config import plugins
-from visrun.config.checks import check, lower_warmup, option_problems, problems_of, unread_warnings
+from visrun.config.checks import check, located, lower_warmup, option_problems, problems_of, unread_warnings
 from visrun.config.choices import (
     NAMED,
     Chosen,
@@ -147,12 +147,12 @@ def _look(command: _Command) -> Composition:
     if "recipe" in values and values["recipe"] not in conf.options("recipe"):
         composed["recipe"] = None  # which its file's problem says
     lowered = lower_warmup(composed, typed=values)
-    checked = check(composed)
-    problems += checked.problems
+    checked, layers = check(composed), [*conf.layers(chosen.options), *raised]
+    problems += located(checked.problems, layers, recipe=files.recipe, typed=values)
     found, given = checked.hyperparameters, checked.settings
     if found is None or given is None:
         return Composition(None, distinct(problems))
-    layers, flat = [*conf.layers(chosen.options), *raised], flatten(given.model_dump(mode="json"))
+    flat = flatten(given.model_dump(mode="json"))
     came_from = sources(
         layers,
         keys=[*Hyperparameters.model_fields, *flat],
