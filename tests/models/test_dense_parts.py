@@ -51,14 +51,19 @@ def test_boxes_without_size_or_end_have_a_class_too() -> None:
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(
-    ("last", "plain", "shapes"),
+    ("last", "share", "plain", "shapes"),
     [
-        (LastConvolution(4, (1.0, -2.0, 3.0)), nn.Conv2d(4, 3, 3, padding=1), [(2, 4, 5, 6), (2, 4, 1, 3)]),
-        (LastLinear(4, 3), nn.Linear(4, 3), [(2, 7, 4)]),
+        (LastConvolution(4, (1.0, -2.0, 3.0)), LAST, nn.Conv2d(4, 3, 3, padding=1), [(2, 4, 5, 6), (2, 4, 1, 3)]),
+        (LastConvolution(4, (1.0, 2.0), share=1.0), 1.0, nn.Conv2d(4, 2, 3, padding=1), [(2, 4, 5, 6), (2, 4, 1, 3)]),
+        (LastLinear(4, 3), LAST, nn.Linear(4, 3), [(2, 7, 4)]),
     ],
 )
 def test_last_layers_answer_as_others_and_learn_from_a_part_of_their_gradient(
-    last: nn.Conv2d | nn.Linear, plain: nn.Conv2d | nn.Linear, shapes: list[tuple[int, ...]], precision: torch.dtype
+    last: nn.Conv2d | nn.Linear,
+    share: float,
+    plain: nn.Conv2d | nn.Linear,
+    shapes: list[tuple[int, ...]],
+    precision: torch.dtype,
 ) -> None:
     assert last.state_dict().keys() == plain.state_dict().keys()
     last.train().load_state_dict(plain.state_dict())
@@ -81,7 +86,7 @@ def test_last_layers_answer_as_others_and_learn_from_a_part_of_their_gradient(
     for x, y in zip(maps, same, strict=True):
         torch.testing.assert_close(x.grad, y.grad)
     for name, parameter in last.named_parameters():
-        torch.testing.assert_close(parameter.grad, LAST * plain.get_parameter(name).grad)  # type: ignore[operator]
+        torch.testing.assert_close(parameter.grad, share * plain.get_parameter(name).grad)  # type: ignore[operator]
 
 
 def test_what_a_last_convolution_says_at_first() -> None:

@@ -76,7 +76,7 @@ class DenseDetector(nn.Module):
             self.second_look = SecondLook(fine, width, num_outputs=num_outputs)
             self.shape = Shape(num_outputs)
         if target == "instances":
-            self.coefficients = LastConvolution(width, [0.0] * PROTOTYPES)
+            self.coefficients = LastConvolution(width, [0.0] * PROTOTYPES, share=1.0)  # with less, masks are worse
             hidden = min(PROTOTYPE_WIDTH, max(GROUP, width // 2 // GROUP * GROUP))
             self.prototypes = Prototypes(fine, width, channels=PROTOTYPES, hidden=hidden)
 

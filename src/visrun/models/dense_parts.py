@@ -42,27 +42,32 @@ class GroupNorm(nn.GroupNorm):
             return F.group_norm(x, self.num_groups, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps)
 
 
-def slowed(parameter: Tensor) -> Tensor:
-    """``parameter`` as it is, of whose gradient the share ``LAST`` arrives.
+def slowed(parameter: Tensor, share: float = LAST) -> Tensor:
+    """``parameter`` as it is, of whose gradient a ``share`` arrives.
 
     Of the gradient's square the few last layers, to which every location adds, would hold four fifths, and its limit
     (``run.clip``) would leave little for all others to learn from. Adam's steps do not see it.
     """
-    return parameter.detach().lerp(parameter, LAST)
+    return parameter if share == 1 else parameter.detach().lerp(parameter, share)
 
 
 class LastConvolution(nn.Conv2d):
     """A last 3x3 convolution, which all levels share and which says ``begin`` everywhere at first: of each map
-    (B, width, h, w) it makes one of (B, len(begin), h, w)."""
+    (B, width, h, w) it makes one of (B, len(begin), h, w).
 
-    def __init__(self, width: int, begin: Sequence[float]) -> None:
+    Args:
+        share: Of its gradient that it learns from, see :func:`slowed`.
+    """
+
+    def __init__(self, width: int, begin: Sequence[float], *, share: float = LAST) -> None:
         super().__init__(width, len(begin), 3, padding=1)
+        self.share = share
         assert self.bias is not None
         nn.init.zeros_(self.weight)
         self.bias.data.copy_(torch.tensor(begin))
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:  # type: ignore[override]  # slowed once, not once a level
-        weight, bias = (slowed(p.to(maps[0].dtype)) if self.training else p for p in self.parameters())
+        weight, bias = (slowed(p.to(maps[0].dtype), self.share) if self.training else p for p in self.parameters())
         return [F.conv2d(x, weight, bias, padding=1) for x in maps]
 
 
