@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -58,6 +60,13 @@ def test_class_ids_are_told_by_how_many_differ() -> None:
     assert told(differences({"mask": CLASSES}, {"mask": few})) == "0.0078 of mask differ"  # 1 of 128
     with pytest.raises(VisrunError, match="another mask"):
         differences({"mask": CLASSES}, {"mask": CLASSES.flip(2)})
+
+
+def test_what_is_no_number_in_both_is_the_same() -> None:
+    odd = torch.tensor([[math.nan, math.inf, -math.inf, 1.0]])
+    assert told(differences({"value": odd}, {"value": odd.clone()})) == "largest difference 0"
+    with pytest.raises(VisrunError, match="another value"):
+        differences({"value": odd}, {"value": odd.nan_to_num(0.0)})
 
 
 def test_nothing_found_is_no_difference() -> None:
