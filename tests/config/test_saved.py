@@ -30,6 +30,15 @@ def test_a_key_that_is_none_is_told_with_its_file(recipes: Path) -> None:
     assert caught.value.problems == (line,)
 
 
+def test_a_key_that_stands_in_a_recipe_twice_is_refused(recipes: Path) -> None:
+    (recipes / "mine.yaml").write_text("augment: {name: light, rotate: 5}\naugment.rotate: 7\n")
+    with pytest.raises(ConfigError) as caught:
+        resolve(["recipe=mine"])
+    assert caught.value.problems == (
+        "recipe=mine: augment.rotate is given twice, with a dot and in a section; keep one",
+    )
+
+
 BEFORE = "experiment=before.json"  # of a run with everything that another choice makes void
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -67,7 +68,12 @@ def saved(typed: Mapping[str, Any], conf: Conf) -> tuple[Files, list[str]]:
 
 def _content(named: str, value: Any, conf: Conf) -> Mapping[str, Any]:
     if named == "recipe":
-        return flatten(own_file("recipe", value, conf))
+        content = own_file("recipe", value, conf)
+        keys = Counter(key for part in content for key in flatten({part: content[part]}))
+        if twice := [key for key, count in keys.items() if count > 1]:
+            told = "is given twice, with a dot and in a section; keep one"
+            raise ConfigError([f"recipe={value}: {key} {told}" for key in twice])
+        return flatten(content)
     return load_experiment(str(value)).values if value else {}  # the schema tells that it is none
 
 
