@@ -254,6 +254,11 @@ def test_images_of_modes_that_png_lacks_are_converted_or_refused(tmp_path):
     assert (load_rgb(deep) == load_rgb(tmp_path / "deep.png")).all()
     with pytest.raises(DataError, match="float image"):
         predictor._as_file(Image.new("F", (4, 4)), tmp_path / "b.png")
+    for value in (-1, 65536):
+        whole = Image.new("I", (4, 4), 7)
+        whole.putpixel((0, 0), value)
+        with pytest.raises(DataError, match=r"32-bit integers from (-1 to 7|0 to 65536): its range is not known"):
+            predictor._as_file(whole, tmp_path / "b.png")
 
 
 @pytest.mark.parametrize("mode", ["RGBa", "PA"])

@@ -27,7 +27,7 @@ from visrun.data.attempts import attempts
 from visrun.data.batches import Batches, Targets
 from visrun.data.contents import describe
 from visrun.data.look import Look
-from visrun.data.opening import DEEP_GREY, header, misread, unmapped
+from visrun.data.opening import DEEP_GREY, header, in_16_bits, misread, unmapped
 from visrun.data.outlines import Window
 from visrun.data.placement import Place, places
 from visrun.data.threads import mapped
@@ -282,7 +282,7 @@ def _as_file(image: str | Path | Image.Image | np.ndarray, spare: Path) -> Path:
         with unmapped(picture):
             picture = ImageOps.exif_transpose(picture)
         if picture.mode in DEEP_GREY:
-            picture = picture.convert("I").convert("I;16")  # by I, else Pillow swaps the bytes of some
+            picture = in_16_bits(picture)
         elif picture.mode not in KEPT_BY_PNG:
             picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
         picture.save(spare, "PNG", compress_level=1)  # read once: the quickest
