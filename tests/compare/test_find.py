@@ -71,6 +71,14 @@ def test_best_stands_for_the_trial_it_copies(write_run, tmp_path: Path, moved: b
     assert names(sweep / "7", sweep / "best", sweep / "8") == ["s/7", "s/8"]
 
 
+def test_a_trial_that_was_stopped_and_begun_anew_is_no_trial_of_its_sweep(write_run, tmp_path: Path) -> None:
+    sweep = sweep_of(write_run, tmp_path / "s", (0, 2, 3), best=(3,))
+    write_run("s/1", [0.9], result={"status": "killed"})
+    write_run("s/4", [0.1], result={"status": "running"})  # it began after the table was written
+    assert names(sweep) == ["s/0", "s/2", "s/3", "s/4"]
+    assert names(sweep / "1", sweep / "3") == ["s/1", "s/3"]
+
+
 def test_each_of_a_front_stands_for_its_trial(write_run, tmp_path: Path) -> None:
     sweep = sweep_of(write_run, tmp_path / "s", (6, 7, 8), (6, 8))
     assert names(sweep / "7", sweep / "best" / "6") == ["s/7", "s/6"]

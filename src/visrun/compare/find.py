@@ -11,7 +11,7 @@ from visrun.compare.runs import Run, read_run
 from visrun.errors import ConfigError, UserError
 from visrun.folders import expanded
 from visrun.record.run_settings import text
-from visrun.record.sweep_table import BEST, trial_of
+from visrun.record.sweep_table import BEST, table_of, trial_of
 from visrun.run_files import FILE_NAME
 
 MOST_TRIALS = 10  # of one sweep
@@ -59,10 +59,21 @@ def _runs_at(path: Path) -> tuple[list[Run], list[str]]:
     if (folder / FILE_NAME).is_file() or path.name == FILE_NAME:
         return [read_run(trial_of(folder))], []
     trials = [child for child in sorted(folder.iterdir(), key=_by_number) if (child / FILE_NAME).is_file()]
-    trials = [trial_of(child) for child in trials if child.name != BEST]
+    trials = [trial_of(child) for child in _counting(folder, trials) if child.name != BEST]
     if not trials:
         raise UserError(f"{path}: neither a run nor a sweep (no {FILE_NAME} in it nor in a folder of it); name one")
     return _best_trials(folder, trials)
+
+
+def _counting(folder: Path, trials: Sequence[Path]) -> list[Path]:
+    """The trials less those that were stopped and begun anew by another number: trials.csv passes over theirs."""
+    listed = table_of(folder)[1]
+    newest = max(listed, default=-1)
+
+    def counts(trial: Path) -> bool:
+        return not trial.name.isdecimal() or int(trial.name) > newest or int(trial.name) in listed
+
+    return [*filter(counts, trials)]
 
 
 def _best_trials(folder: Path, trials: Sequence[Path]) -> tuple[list[Run], list[str]]:
