@@ -25,6 +25,11 @@ BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
+def is_own(ref: Ref) -> bool:
+    """Whether a table's reference names code of this package, by its text alone."""
+    return isinstance(ref, str) and ref.partition(":")[0].partition(".")[0] == __name__.partition(".")[0]
+
+
 def load(ref: Ref) -> Callable[..., Any]:
     """The callable behind a table's reference: ``"package.module:attribute"``, or the callable itself.
 
@@ -37,7 +42,7 @@ def load(ref: Ref) -> Callable[..., Any]:
     try:
         loaded: Callable[..., Any] = getattr(import_module(module), attribute)
     except Exception as error:  # foreign code may raise whatever it likes
-        if module.partition(".")[0] == __name__.partition(".")[0]:
+        if is_own(module):
             raise
         raise ConfigError(f"{ref}: a table names it, and it cannot be imported: {foreign(error)}") from error
     return loaded

@@ -26,8 +26,9 @@ from visrun.build import load as load_ref
 from visrun.data.attempts import attempts
 from visrun.data.batches import Batches, Targets
 from visrun.data.contents import describe
+from visrun.data.images import in_16_bits
 from visrun.data.look import Look
-from visrun.data.opening import DEEP_GREY, header, in_16_bits, misread, unmapped
+from visrun.data.opening import DEEP_GREY, header, misread, unmapped
 from visrun.data.outlines import Window
 from visrun.data.placement import Place, places
 from visrun.data.threads import mapped

@@ -92,15 +92,16 @@ def located(
         recipe: What the recipe holds, with dotted keys; ``typed`` names it.
         typed: The values that the user typed.
     """
-    held: list[tuple[str, Mapping[str, Any]]]
-    held = [(f"conf/{layer.path}.yaml", flatten(layer.values)) for layer in layers if layer.path != SCHEMA]
-    held.append((f"recipe={typed.get('recipe')}", recipe))
 
     def told(line: Line) -> Line:
         if len(line.keys) != 1 or line.keys[0] in typed:
             return line
-        place = next((place for place, values in reversed(held) if line.keys[0] in values), None)
-        return line if place is None else line._replace(text=f"{line.text}; it stands in {place}")
+        key = line.keys[0]
+        if key in recipe:
+            return line._replace(text=f"{line.text}; it stands in recipe={typed['recipe']}")
+        holds = (layer.path for layer in reversed(layers) if layer.path != SCHEMA and key in flatten(layer.values))
+        path = next(holds, None)
+        return line if path is None else line._replace(text=f"{line.text}; it stands in conf/{path}.yaml")
 
     return [*map(told, lines)]
 

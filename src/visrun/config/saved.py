@@ -17,7 +17,7 @@ from visrun.errors import ConfigError
 from visrun.hyperparameters import OF_OPTIMIZER
 from visrun.near import near
 
-NO_PRESET = "none"
+NO_PRESET = Augment().name  # which varies nothing by itself
 NEVER = ("experiment", "recipe", "defaults")  # a file names no further file
 
 

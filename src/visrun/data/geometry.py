@@ -55,7 +55,7 @@ def working_size(size: tuple[int, int], image_size: tuple[int, int], fit: Fit) -
 
 def centred(sizes: Array, image_size: tuple[int, int], fit: Fit) -> View:
     """The view of evaluation: the largest crop, or the smallest letterbox, of the training aspect in the middle."""
-    scale = _fitted(sizes[:, ::-1], image_size, fit)
+    scale = fitted(sizes[:, ::-1], image_size, fit)
     extent = scale[:, None] * _xy(image_size)
     # Whole training pixels, so that a picture kept at its training scale is copied exactly.
     corner = np.floor((sizes[:, ::-1] - extent) / 2 / scale[:, None] + ROUNDING) * scale[:, None]
@@ -90,7 +90,7 @@ def random_letterbox(
     the picture covers ``area`` of what it could, never less than 64 %."""
     low, high = (min(max(end, SMALLEST_LETTERBOX), 1.0) for end in area)
     bounds = _turned(sizes[:, ::-1], -turn)
-    scale = _fitted(bounds, image_size, "letterbox") / np.sqrt(low + draws[:, 0] * (high - low))
+    scale = fitted(bounds, image_size, "letterbox") / np.sqrt(low + draws[:, 0] * (high - low))
     extent = scale[:, None] * _xy(image_size)
     shift = (draws[:, 2:4] - 0.5) * np.maximum(extent - bounds, 0.0)
     return View(sizes[:, ::-1] / 2 + _along(shift, turn), extent, turn)
@@ -103,7 +103,7 @@ def random_zoom(
     picture where it can, and else lies in it, or reaches over it at both ends, along each of its sides. Arguments as
     for `random_crop`; the aspect is always the training image's."""
     kept = area[0] + draws[:, 0] * (area[1] - area[0])
-    scale = _fitted(sizes[:, ::-1], image_size, "zoom") * np.sqrt(kept)
+    scale = fitted(sizes[:, ::-1], image_size, "zoom") * np.sqrt(kept)
     extent = scale[:, None] * _xy(image_size)
     bounds, share = _turned(sizes[:, ::-1], -turn), draws[:, 2:4] - 0.5
     holds = (extent - bounds).min(1, keepdims=True) >= 0
@@ -133,7 +133,7 @@ def mosaic(
     Returns:
         B * 4 views, a sample's four together.
     """
-    scale = _fitted(sizes[..., ::-1].reshape(-1, 2), image_size, "letterbox") / np.sqrt(share.ravel())
+    scale = fitted(sizes[..., ::-1].reshape(-1, 2), image_size, "letterbox") / np.sqrt(share.ravel())
     extent = scale.reshape(-1, 4, 1) * _xy(image_size) * np.where(flips, -1.0, 1.0)
     before = np.array([[1, 1], [0, 1], [1, 0], [0, 0]], bool)  # the point, along x and y
     reach = _turned(sizes[..., ::-1], -turn) / 2  # from the picture's middle to the point
@@ -182,7 +182,7 @@ def _xy(size: tuple[int, int]) -> Array:
     return np.array([size[1], size[0]], np.float64)
 
 
-def _fitted(bounds: Array, image_size: tuple[int, int], fit: Fit) -> Array:
+def fitted(bounds: Array, image_size: tuple[int, int], fit: Fit) -> Array:
     """(B,) kept pixels per training pixel for boxes of (B, 2) ``bounds`` (width, height)."""
     ratio = bounds / _xy(image_size)
     return ratio.min(1) if fit == "crop" else ratio.max(1)

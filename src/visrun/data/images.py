@@ -237,6 +237,21 @@ def as_rgb(path: Path, image: Image.Image, white: int | None) -> Pixels:
     return _unpacked(image if image.mode == "RGB" else image.convert("RGB"))
 
 
+def in_16_bits(image: Image.Image) -> Image.Image:
+    """An image of one of the modes ``DEEP_GREY`` as mode "I;16".
+
+    Raises:
+        DataError: It holds numbers that 16 bits do not, which Pillow would clip.
+    """
+    whole = image.convert("I")  # else Pillow swaps the bytes of some
+    pixels = np.asarray(whole)
+    low, high = pixels.min(initial=0), pixels.max(initial=0)
+    if low < 0 or high > WHITES[-1]:
+        told = f"an image of 32-bit integers from {low} to {high}"
+        raise DataError(f"{told}: its range is not known; convert it to uint8")
+    return whole.convert("I;16")
+
+
 def _unpacked(image: Image.Image) -> Pixels:
     """The pixels (H, W, 3) of an RGB image, by strips: at once, Pillow makes two more copies of them on the way."""
     wide, high = image.size

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from visrun.data import geometry, tiles
 from visrun.data.outlines import Window
 from visrun.errors import DataError
@@ -83,7 +85,7 @@ class Look:
             DataError: The picture, fitted in as a whole or in tiles, would be thinner than one pixel: nothing is seen.
         """
         (high, wide), part = self.image_size, [min(side, self.tile or side) for side in size]
-        if self.fit != "crop" and min(part) < max(part[0] / wide, part[1] / high):
+        if min(part) < geometry.fitted(np.array([part]), self.image_size, self.fit)[0]:
             told = f"{size[0]}x{size[1]} pixels: at {wide}x{high} thinner than one, so that nothing is seen"
             raise DataError(f"{path}: {told}; cut it into squarer pieces")
         return size

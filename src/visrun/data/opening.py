@@ -134,21 +134,6 @@ def misread(image: Image.Image) -> str:
     return ""
 
 
-def in_16_bits(image: Image.Image) -> Image.Image:
-    """An image of one of the modes ``DEEP_GREY`` as mode "I;16".
-
-    Raises:
-        DataError: It holds numbers that 16 bits do not, which Pillow would clip.
-    """
-    whole = image.convert("I")  # else Pillow swaps the bytes of some
-    pixels = np.asarray(whole)
-    low, high = pixels.min(initial=0), pixels.max(initial=0)
-    if low < 0 or high > 65535:
-        told = f"an image of 32-bit integers from {low} to {high}"
-        raise DataError(f"{told}: its range is not known; convert it to uint8")
-    return whole.convert("I;16")
-
-
 def _too_large(what: str) -> str:
     limit = f"the limit of {MAX_PIXELS:,} pixels (decompression bomb?)"
     return f"{what} is above {limit}: shrink or cut the file, data.tile does not"

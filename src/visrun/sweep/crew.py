@@ -14,11 +14,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from visrun.errors import ERROR, UserError, VisrunError
 from visrun.record.journal import close_dead
-from visrun.record.run_folder import living
 from visrun.record.sweep_table import place_of
 from visrun.sweep.slots import Slot
 from visrun.sweep.study import Queue
-from visrun.sweep.trials import is_signed, signer
+from visrun.sweep.trials import has_died, is_signed, signer
 from visrun.tracking import Tracker
 from visrun.tracking.names import RECORD
 
@@ -198,9 +197,8 @@ class Orphans:
             sole: Whether nobody else can lead the study now: who was led then is gone, whatever the machine is called.
         """
         for trial in queue.every(TrialState.RUNNING):
-            here = signer(trial) is not None
-            gone = living(trial.user_attrs) is None if here else sole and trial.user_attrs.get("led", False)
-            if gone:
+            left = signer(trial) is None and sole and trial.user_attrs.get("led", False)
+            if left or has_died(trial):
                 queue.give_back(trial.number)
                 end_run(self.tracker, self.folder, trial, "killed", "the sweep was killed")
 
@@ -212,10 +210,9 @@ class Orphans:
             trial.number: self.unsigned.get(trial.number, now) for trial in running if not is_signed(trial)
         }
         for trial in running:
-            pid = signer(trial)
             if now - self.unsigned.get(trial.number, now) > UNSIGNED:
                 queue.give_back(trial.number)
-            elif pid is not None and pid not in watched and living(trial.user_attrs) is None:
+            elif signer(trial) not in watched and has_died(trial):
                 if all(other.number != trial.number for other in queue.every(TrialState.RUNNING)):
                     continue  # it was ended by its process, which then left
                 queue.fail(trial.number, "its process died")

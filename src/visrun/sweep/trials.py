@@ -16,6 +16,7 @@ from optuna import Study
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from visrun.record.run_folder import living
 from visrun.record.sweep_files import ATTRIBUTE
 from visrun.sweep.ties import plain
 from visrun.text import one_line
@@ -149,3 +150,8 @@ def signer(trial: FrozenTrial) -> int | None:
     facts = trial.user_attrs
     here = facts.get("host") == socket.gethostname()
     return int(facts["pid"]) if here and "pid" in facts else None
+
+
+def has_died(trial: FrozenTrial) -> bool:
+    """Whether the process of this machine that signed a trial is gone; of another machine's it is not known."""
+    return signer(trial) is not None and living(trial.user_attrs) is None

@@ -13,10 +13,10 @@ from optuna.exceptions import TrialPruned
 from optuna.trial import FrozenTrial, TrialState
 
 from visrun.errors import VisrunError, first_line
-from visrun.record.run_folder import living, this_process
+from visrun.record.run_folder import this_process
 from visrun.sweep.storage import HEARTBEAT, StorageAway
 from visrun.sweep.study import Params, Queue
-from visrun.sweep.trials import is_signed, signer, too_many_failed
+from visrun.sweep.trials import has_died, is_signed, too_many_failed
 
 AHEAD = 200  # empty tickets that are made at a time, since one takes milliseconds and the first trial waits for them
 PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds between two looks for a ticket while others still work
@@ -98,7 +98,7 @@ def lose_dead(queue: Queue, *, before: set[int]) -> set[int]:
     """
     dead = set()
     for trial in queue.every(TrialState.RUNNING):
-        gone = living(trial.user_attrs) is None if signer(trial) is not None else not is_signed(trial)
+        gone = has_died(trial) or not is_signed(trial)
         if gone and trial.number in before:
             queue.give_back(trial.number)
         elif gone:

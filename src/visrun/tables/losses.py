@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visrun.build import Ref, load, reads
+from visrun.build import Ref, is_own, load, reads
 from visrun.errors import ConfigError
 from visrun.tables.tasks import TASKS
 
@@ -20,7 +20,6 @@ LOSS_OPTIONS: dict[Ref, tuple[str, ...]] = {
     "visrun.detection.losses:smooth_l1_rotated": ("beta",),
     "visrun.detection.losses:focal_mask": ("gamma", "alpha"),
 }
-OWN = f"{__name__.partition('.')[0]}."  # begins the references to the package's own losses
 
 
 def loss_options(ref: Ref) -> tuple[str, ...] | None:
@@ -28,7 +27,7 @@ def loss_options(ref: Ref) -> tuple[str, ...] | None:
 
     A plugin's function says them by its signature; None where it cannot be looked at, which stops the run elsewhere.
     """
-    if isinstance(ref, str) and ref.startswith(OWN):
+    if is_own(ref):
         return LOSS_OPTIONS.get(ref, ())
     try:
         return reads(load(ref))
