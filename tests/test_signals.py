@@ -3,10 +3,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
-from visrun.signals import AGAIN, Interrupted, stop_on_signals
+from visrun.signals import AGAIN, Interrupted, asked, heed, pause, stop_on_signals
 
 
 @pytest.fixture(autouse=True)
@@ -114,3 +115,37 @@ def test_outside_the_main_thread_nothing_is_installed():
     thread.start()
     thread.join()
     assert seen == [None]
+
+
+class Freed:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_what_was_swallowed_is_said_again_by_the_next_within():
+    with stop_on_signals() as stop:
+        Freed()
+        assert asked() == stop.exit_code == 143
+        with pytest.raises(Interrupted) as error, stop_on_signals():
+            pytest.fail("it went on")
+        assert error.value.exit_code == 143
+        with pytest.raises(Interrupted):
+            heed()
+    assert asked() is None
+    heed()
+    with stop_on_signals() as later:
+        assert later.exit_code is None
+
+
+def test_a_pause_ends_where_a_signal_asks_to_stop():
+    with stop_on_signals() as stop:
+        stop.deferred = True
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        began = time.monotonic()
+        pause(60)
+        assert 0.1 < time.monotonic() - began < 30
+        assert stop.exit_code == 130
+    began = time.monotonic()
+    pause(0.25)
+    assert time.monotonic() - began >= 0.25

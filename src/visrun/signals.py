@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from types import FrameType
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+LOOK = 0.1  # seconds
 AGAIN = 0.5  # seconds: what comes sooner is the same wish, by another way (a wrapper passes Ctrl-C on)
 _asked: int | None = None
+_scopes = 0  # of stop_on_signals that are open, one within another
 SHOW_CURSOR = b"\x1b[?25h\n"  # a progress bar hides it
 STOPPING = "stopping: what is under way ends, then all is saved; once more ends it at once"
 CLEAR_LINE = b"\r\x1b[2K"
@@ -47,8 +49,21 @@ class Stop:
 
 
 def asked() -> int | None:
-    """What this process should end with, where a signal has asked it to, though a run may have been about to end."""
+    """What this process should end with, where a signal came within the outermost :func:`stop_on_signals` under way."""
     return _asked
+
+
+def heed() -> None:
+    """Raise :class:`Interrupted` where this process is :func:`asked` to stop."""
+    if _asked is not None:
+        raise Interrupted(_asked)
+
+
+def pause(seconds: float) -> None:
+    """Sleep, and no longer than until this process is :func:`asked` to stop."""
+    until = time.monotonic() + seconds
+    while asked() is None and (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, LOOK))
 
 
 @contextmanager
@@ -59,9 +74,16 @@ def stop_on_signals(said: str = "") -> Iterator[Stop]:
     While the loop runs the handler only sets a flag: saving from inside a handler can deadlock or tear a file. Outside
     the main thread, where Python cannot install handlers, the returned Stop is never set.
 
+    One may lie within another. What a signal raised may have been swallowed, as Python does where it strikes within a
+    destructor: the next one within says it again.
+
     Args:
         said: Printed at once, where the first signal is left to the loop.
+
+    Raises:
+        Interrupted: A signal came before, within the one around it.
     """
+    global _asked, _scopes
     stop, asked_at, terminals = Stop(), 0.0, [fd for fd in (1, 2) if os.isatty(fd)]
 
     def ask(number: int, _frame: FrameType | None) -> None:
@@ -85,11 +107,16 @@ def stop_on_signals(said: str = "") -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
+    heed()
     hushed = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     former = {number: signal.signal(number, ask) for number in EXIT_CODES if number != signal.SIGHUP or not hushed}
+    _scopes += 1
     try:
         yield stop
     finally:
+        _scopes -= 1
+        if not _scopes:
+            _asked = None
         for number, handler in former.items():
             signal.signal(number, handler)
 

@@ -60,11 +60,12 @@ def execute(resolved, folder, *, trial=None):
     number, values = int(folder.name), resolved.hyperparameters
     told = values.model_dump(mode="json")
     facts = {"root": resolved.settings.data.root, "gpu": os.environ.get("CUDA_VISIBLE_DEVICES")}
-    note("begin", number, values=told, folder=str(folder), **facts)
-    (folder / "experiment.json").write_text(json.dumps(told))
-    if trial is not None:
-        trial.begin(folder)
-    made = body(number, values, trial)
+    with stop_on_signals():
+        note("begin", number, values=told, folder=str(folder), **facts)
+        (folder / "experiment.json").write_text(json.dumps(told))
+        if trial is not None:
+            trial.begin(folder)
+        made = body(number, values, trial)
     made = made if isinstance(made, dict) else {"value": made}
     note("end", number)
     usual = {"status": "finished", "value": None, "best_epoch": 1, "seconds": 1.0, "parameters": 10, "exit_code": 0}

@@ -263,6 +263,35 @@ def test_a_stop_while_a_trial_ends_by_itself_keeps_its_value_and_begins_no_other
     assert sweeper.states("mine") == ["COMPLETE", "COMPLETE", "WAITING", "WAITING"]
 
 
+SWALLOWED = """
+from visrun.signals import asked
+
+class Last:
+    def __del__(self):  # what a signal raises in here goes no further
+        os.kill(os.getppid(), signal.SIGINT)
+        until = time.monotonic() + PATIENCE
+        while asked() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        note("told", 1)
+
+def body(number, values, trial):
+    if number == 1:
+        last = Last()
+        last.itself = last  # is freed by the garbage collector, between two trials
+    return values.learning_rate
+"""
+
+
+def test_a_stop_between_two_trials_is_never_lost(sweeper):
+    sweeper.body(SWALLOWED)
+    output = sweeper.sweep(*SEARCH, code=130)
+    assert sweeper.numbers("told") == [1]
+    assert sweeper.numbers() == [0, 1]
+    assert sweeper.states("mine").count("COMPLETE") == 2
+    assert "RUNNING" not in sweeper.states("mine")
+    assert "stopped; go on with: visrun -m" in output
+
+
 def test_a_long_search_makes_its_tickets_as_it_goes(sweeper):
     sweeper.body("""
 from visrun.sweep import controller, joining, worker

@@ -94,7 +94,7 @@ def test_what_a_dead_process_left_is_run_again_where_nobody_leads(
     queue: Queue, monkeypatch: pytest.MonkeyPatch, signed: Callable[[], dict[str, Any]]
 ) -> None:
     monkeypatch.setattr(worker, "HEARTBEAT", 0.02)
-    monkeypatch.setattr(worker, "PAUSE", 0.01)
+    monkeypatch.setattr(worker, "REST", 0.01)
     trial = queue.claim(5)
     assert trial is not None
     queue.note(trial.number, **signed())
@@ -116,7 +116,7 @@ def test_what_may_live_is_left_to_run(queue: Queue) -> None:
 
 
 def test_one_who_is_led_waits_for_the_tickets_that_are_missing(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "PAUSE", 0.01)
+    monkeypatch.setattr(worker, "REST", 0.01)
     led = threading.Thread(target=run, args=(queue, lambda *_: [1.0]), kwargs={"n_trials": 8, "led": True})
     led.start()
     until = time.monotonic() + 30
@@ -203,7 +203,7 @@ def test_it_asks_before_each_trial_whether_it_is_stopped(queue: Queue) -> None:
 def test_it_waits_for_those_who_still_run_and_takes_what_they_lose(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "PAUSE", 0.02)
+    monkeypatch.setattr(worker, "REST", 0.02)
     other = Queue(queue.storage, "study")
     mine = other.claim(5)
     assert mine is not None

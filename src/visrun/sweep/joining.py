@@ -20,6 +20,7 @@ from visrun.errors import VisrunError
 from visrun.machine import own_slot
 from visrun.record.run_folder import living, this_process
 from visrun.record.sweep_files import ATTRIBUTE
+from visrun.signals import heed
 from visrun.sweep.agreement import changes, check, fixed, is_led, make, noted
 from visrun.sweep.plan import Plan
 from visrun.sweep.points import MOST_COMBINATIONS
@@ -181,6 +182,7 @@ def wait_for_study(plan: Plan) -> dict[str, Any]:
         if shared and (not is_led(plan) or _is_mine(shared["leader"])):
             return shared
         time.sleep(PAUSE)
+        heed()
     raise VisrunError(f"study {plan.name}: nobody made its tickets; start it without hydra.sweeper.worker=true")
 
 

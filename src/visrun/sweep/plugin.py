@@ -32,7 +32,7 @@ from visrun.config.sweeper import VisrunSweeperConf
 from visrun.console import Screen
 from visrun.errors import ConfigError, VisrunError
 from visrun.machine import own_slot
-from visrun.signals import Interrupted, asked
+from visrun.signals import asked, heed, stop_on_signals
 from visrun.sweep.jobs import JobConfigs
 from visrun.sweep.plan import GRID, Plan, make_plan
 from visrun.sweep.slots import die_with_leader
@@ -189,9 +189,10 @@ class VisrunSweeper(Sweeper):
                 f"hydra.sweeper.n_jobs={plan.n_jobs}: a worker runs one trial at a time; start several workers"
             )
         if alone:
-            failed = join(plan, self._launch, slot=own_slot(), stopped=lambda: asked() is not None)
-            if (code := asked()) is not None:  # while a trial concluded, whose value counts
-                raise Interrupted(code)
+            with stop_on_signals() as stop:
+                stop.deferred = True  # a trial that came to its end is told of; one that begins opens its own
+                failed = join(plan, self._launch, slot=own_slot(), stopped=lambda: asked() is not None)
+                heed()
         else:
             failed = self._threads(plan, threading.Event())
         if own_slot() is None:  # whose leader tells how the trials ended, and takes a code for a death

@@ -14,12 +14,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from visrun.errors import VisrunError, first_line
 from visrun.record.run_folder import this_process
+from visrun.signals import pause
 from visrun.sweep.storage import HEARTBEAT, StorageAway
 from visrun.sweep.study import Params, Queue
 from visrun.sweep.trials import has_died, is_signed, too_many_failed
 
 AHEAD = 200  # empty tickets that are made at a time, since one takes milliseconds and the first trial waits for them
-PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds between two looks for a ticket while others still work
+REST, LONGEST_REST = 0.5, 5.0  # seconds between two looks for a ticket while others still work
 LONGEST_REASON = 500  # characters
 
 
@@ -64,7 +65,7 @@ def work(
         Of each trial that it ran, whether it failed.
     """
     failed: list[bool] = []
-    looked, pause, dead = 0.0, PAUSE, set[int]()
+    looked, rest, dead = 0.0, REST, set[int]()
     while not stopped() and not is_over(queue, rules):
         if time.monotonic() - looked > HEARTBEAT:
             queue.lose_stale()
@@ -72,14 +73,14 @@ def work(
             looked = time.monotonic()
         trial = queue.claim(rules.n_trials)
         if trial is not None:
-            pause = PAUSE
+            rest = REST
             sign(queue, trial, slot, led=led)
             failed += run(queue, trial, distributions, active=active, others=others, launch=launch)
             continue
         short = len(queue.trials()) < rules.n_trials
         if queue.every(TrialState.RUNNING) or (short and led):
-            time.sleep(pause)  # one of them may be lost, and come back as a ticket; or the leader makes more
-            pause = min(1.5 * pause, LONGEST_PAUSE)
+            pause(rest)  # one of them may be lost, and come back as a ticket; or the leader makes more
+            rest = min(1.5 * rest, LONGEST_REST)
         elif short:
             queue.fill(rules.n_trials, ahead=AHEAD)
         else:
