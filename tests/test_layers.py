@@ -42,7 +42,7 @@ ABOVE = {
         *(
             f"record.{name}"
             for name in (
-                *("journal", "next_steps", "remember", "resuming", "run_settings", "sweep_files"),
+                *("journal", "next_steps", "remember", "resuming", "run_settings", "sweep_files", "taking_over"),
                 *("sweep_table", "tracked", "tracker_end"),
             )
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 import weakref
 from dataclasses import replace
@@ -115,7 +116,7 @@ def test_a_sheet_of_each_new_best_changes_nothing_else(photos, tmp_path, monkeyp
 
 
 def test_a_trial_that_cannot_win_ends_and_every_record_says_why(photos, tmp_path, capsys):
-    trial = Mock(tags={}, report=Mock(side_effect=[None, "hopeless"]))
+    trial = Mock(tags={}, report=Mock(side_effect=[None, "hopeless"]), formers=lambda _: [])
     result = start(photos, tmp_path, trial=trial)
     assert (result.status, result.exit_code, result.reason) == ("pruned", 0, "hopeless")
     trial.begin.assert_called_once_with(tmp_path)
@@ -490,7 +491,7 @@ def test_a_run_stopped_while_it_concludes_is_concluded_later(photos, tmp_path, m
 
 
 def test_a_trial_that_concludes_is_not_stopped_since_its_value_counts(photos, tmp_path, monkeypatch):
-    trial = Mock(report=lambda *_: None, tags={})
+    trial = Mock(report=lambda *_: None, tags={}, formers=lambda _: [])
     trial.name = "trial 0"
     with monkeypatch.context() as patch:
         seen = stopping(patch, "epoch 3/3: validating")
@@ -709,6 +710,58 @@ def test_a_run_without_a_checkpoint_begins_again_and_says_so(photos, tmp_path, m
     assert run.resume(tmp_path / "run") == 0
     assert "the run ended before its first checkpoint: it starts anew" in capsys.readouterr().out
     assert rows(tmp_path / "run") == rows(straight.folder)
+
+
+def test_a_run_without_a_checkpoint_begins_again_on_the_data_as_they_are_now(photos, tmp_path, monkeypatch, capsys):
+    data = shutil.copytree(photos, tmp_path / "data")
+    interrupted(data, tmp_path / "run", monkeypatch, after=2)
+    (tmp_path / "run" / "checkpoints" / "last.pt").unlink()
+    before = experiment(tmp_path / "run")["data"]["fingerprint"]
+    (data / "train" / "red" / "0.png").unlink()
+    assert run.resume(tmp_path / "run") == 0
+    assert "it starts anew" in capsys.readouterr().out
+    assert experiment(tmp_path / "run")["data"]["fingerprint"] != before
+    assert experiment(tmp_path / "run")["result"]["data"]["splits"]["train"] == 11
+
+
+def attempt(*formers: Path) -> Mock:
+    """A trial that stands for those that were stopped in these folders."""
+    trial = Mock(report=Mock(return_value=None), tags={}, formers=lambda _: list(formers))
+    trial.name = "trial-005"
+    return trial
+
+
+@pytest.mark.parametrize("after", [4, 9])  # within an epoch, and after the last one: it is only concluded
+def test_a_trial_goes_on_where_a_former_attempt_was_stopped(photos, tmp_path, monkeypatch, after):
+    words = ("run.ema=0.9", "dropout=0.2", "augment=light")
+    straight = start(photos, tmp_path / "straight", *words)
+    interrupted(photos, tmp_path / "1", monkeypatch, after=after)
+    trial, steps = attempt(tmp_path / "1"), []
+    real = Step.__call__
+    monkeypatch.setattr(Step, "__call__", lambda self, batch: steps.append(1) or real(self, batch))
+    result = start(photos, tmp_path / "5", *words, trial=trial)
+    assert len(steps) == 9 - after
+    assert (result.status, result.value, result.val) == ("finished", straight.value, straight.val)
+    assert rows(result.folder) == rows(straight.folder)
+    assert not (tmp_path / "1").exists()
+    told = [call.args for call in trial.report.mock_calls]
+    assert told == [(row["epoch"], row["accuracy"], row["val_loss"]) for row in rows(straight.folder)]
+
+
+@pytest.mark.parametrize("what", ["other data", "damaged"])
+def test_a_trial_begins_anew_where_a_former_attempt_cannot_be_gone_on_with(photos, tmp_path, monkeypatch, capsys, what):
+    data, words = shutil.copytree(photos, tmp_path / "data"), ("run.ema=0.9", "dropout=0.2", "augment=light")
+    interrupted(data, tmp_path / "1", monkeypatch, after=7)
+    if what == "damaged":
+        (tmp_path / "1" / "checkpoints" / "last.pt").write_bytes(b"half of it")
+    else:
+        (data / "train" / "red" / "0.png").unlink()
+    straight = start(data, tmp_path / "straight", *words)
+    result = start(data, tmp_path / "5", *words, trial=attempt(tmp_path / "1"))
+    assert rows(result.folder) == rows(straight.folder)
+    assert result.status == experiment(result.folder)["result"]["status"] == "finished"
+    reason = r"last\.pt: the file is damaged" if what == "damaged" else "data: the dataset has changed since"
+    assert re.search(f"warning: it starts anew: .*{reason}", capsys.readouterr().out)
 
 
 def test_a_run_killed_before_its_first_checkpoint_was_whole_begins_again(photos, tmp_path, monkeypatch):

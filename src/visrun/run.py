@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ from visrun.record.next_steps import once_finished, what_next
 from visrun.record.outputs import new_run_folder
 from visrun.record.recorder import Outlets, RunRecorder, tell_best, tell_epoch
 from visrun.record.remember import remembered
-from visrun.record.resuming import last_state, require_same_data, where_left
+from visrun.record.resuming import CannotResume, epochs_so_far, last_state, require_same_data, where_left
 from visrun.record.run_folder import RunFolder, read_json
+from visrun.record.taking_over import taken_over
 from visrun.record.tracked import command_of, names_of, noted_of, run_name, sitting_of, tracker_of
 from visrun.record.tracker_end import complete, end
 from visrun.result import Result
@@ -39,7 +41,7 @@ from visrun.run_files import LOG, PLOTS, is_metric
 from visrun.signals import STOPPING, Interrupted, Stop, stop_on_signals
 from visrun.tracking import NoTracker, forget
 from visrun.training import Ended, Judge, Limits, Progress, fit, why_early
-from visrun.trial import Trial
+from visrun.trial import Trial, recall
 from visrun.validation import show, validate
 
 
@@ -71,7 +73,16 @@ def train(overrides: Sequence[str] = ()) -> Result:
 def execute(resolved: Resolved, folder: Path, *, trial: Trial | None = None) -> Result:
     """Train, evaluate, and leave everything in ``folder``; as a sweep's trial, too. Raises what :func:`train` does."""
     name, tags = (trial.name, trial.tags) if trial else (run_name(resolved), {})
-    return _run(resolved, folder, Screen(), trial=trial, name=name, tags={"command": command_of(resolved), **tags})
+    begin = partial(
+        _run, resolved, folder, Screen(), trial=trial, name=name, tags={"command": command_of(resolved), **tags}
+    )
+    former = taken_over(trial.formers(folder), folder, resolved) if trial else None
+    if former is not None:
+        try:
+            return begin(former=former)
+        except CannotResume as error:
+            Screen().warn(f"it starts anew: {error}")
+    return begin()
 
 
 def resume(folder: Path) -> int:
@@ -134,11 +145,11 @@ def _run(
             except VisrunError as unwritten:  # of a full disk, say, which may be what ended the run
                 screen.warn(str(unwritten))
             end(outlets, status, reason)
-            screen.say(what_next(files, error))
+            screen.say(what_next(files, error, alone=trial is None))
             raise
         end(outlets, result.status, result.reason)
         if result.status == "killed":
-            screen.say(what_next(files))
+            screen.say(what_next(files, alone=trial is None))
     return result
 
 
@@ -154,9 +165,10 @@ def _made(
 ) -> Parts:
     """The data and all that learns from them, noted in the journal. Raises what refuses them."""
     dataset = feeding.read_dataset(resolved.settings, screen)
-    require_same_data(former, dataset, journal.files.path)
-    if state is None:  # or, killed before its first epoch once more, it could not begin anew again
-        checkpoint.remove(journal.files.best, journal.files.former)
+    if state is not None:
+        require_same_data(former, dataset, journal.files.path)
+    else:
+        checkpoint.remove(journal.files.best, journal.files.former, journal.files.last)
     journal.fingerprint(dataset.fingerprint)
     journal.note(fingerprints=dataset.fingerprints, data=noted_of(dataset))
     made = parts.build(resolved, dataset, screen, alone=alone, begun=state["begun"] if state else None)
@@ -177,18 +189,15 @@ def _train(
 ) -> Result:
     values, run = resolved.hyperparameters, resolved.settings.run
     files, tracker, screen = outlets.folder, outlets.tracker, outlets.screen
-    rows = files.keep_metrics(progress.epoch)
-    if lost := progress.epoch - len(rows):
-        screen.warn(
-            f"{files.metrics}: {lost} of {progress.epoch} epochs are missing; the run goes on without their lines"
-        )
+    rows = epochs_so_far(files, progress, screen)
     for row in rows:  # the store may have missed some; those it has it leaves as they are
         tell_epoch(tracker, row)
     recorder = _recorder(resolved, made, outlets)
     limits = Limits(made.epochs, values.early_stopping_patience, values.warmup_epochs, run.max_time)
+    judge = trial.report if trial else None
     if trial is not None:
         trial.sees(len(made.dataset.splits["train"]))
-    judge = trial.report if trial else None
+        recall(trial, rows, made.entry)
     if trial is None and len(made.lessons) and progress.epoch == progress.step == 0:
         tell_of_bf16(resolved.settings, made.built.module, made.device, screen)
         with setting_up(made.device):

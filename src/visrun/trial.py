@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+
+from visrun.patience import loss_of
+from visrun.tables import TaskEntry
 
 
 class Trial(Protocol):
@@ -19,6 +22,9 @@ class Trial(Protocol):
     @property
     def tags(self) -> Mapping[str, str]: ...
 
+    def formers(self, folder: Path) -> Sequence[Path]:
+        """Where attempts at it before this one in ``folder`` were stopped, the latest first."""
+
     def begin(self, folder: Path) -> None:
         """The run is written there."""
 
@@ -30,3 +36,10 @@ class Trial(Protocol):
 
     def end(self, **facts: Any) -> None:
         """How the run went: epochs, seconds, and reason where it ended early."""
+
+
+def recall(trial: Trial, rows: Iterable[Mapping[str, float]], entry: TaskEntry) -> None:
+    """Report the epochs of attempts before this one, which were other trials; ``rows`` are lines of metrics.jsonl."""
+    for row in rows:
+        if (value := row.get(entry.monitored(row))) is not None:
+            trial.report(int(row["epoch"]), value, loss_of(row))

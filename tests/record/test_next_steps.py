@@ -67,6 +67,8 @@ def test_a_run_on_a_drive_that_does_not_answer_can_go_on(tmp_path: Path, monkeyp
 def test_a_finished_run_says_how_it_is_repeated_and_trained_for_longer(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    with RunFolder(tmp_path) as files:
+        checkpoint.save({}, files.best)
     (tmp_path / "experiment.json").write_text('{"result": {"status": "finished"}}')
     assert run.resume(tmp_path) == 0
     told = capsys.readouterr().out
@@ -74,7 +76,21 @@ def test_a_finished_run_says_how_it_is_repeated_and_trained_for_longer(
     assert f"visrun experiment={tmp_path} model.weights={tmp_path} max_epochs=N" in told and "trains on" in told
 
 
+def test_a_run_without_a_best_is_not_trained_on(tmp_path: Path) -> None:
+    assert new_run(tmp_path, {}, "seed=1") == f"visrun experiment={tmp_path}/experiment.json seed=1 begins anew"
+
+
+def test_a_trial_that_was_stopped_is_its_sweeps_to_go_on_with(tmp_path: Path) -> None:
+    (tmp_path / "experiment.json").touch()
+    for error in (None, KeyboardInterrupt()):
+        assert what_next(RunFolder(tmp_path), error, alone=False) == "stopped; its sweep goes on with it"
+    failed = VisrunError("no space left")
+    assert what_next(RunFolder(tmp_path), failed, alone=False) == what_next(RunFolder(tmp_path), failed)
+
+
 def finished(folder: Path, **settings: object) -> str:
+    with RunFolder(folder) as files:
+        checkpoint.save({}, files.best)
     return once_finished(folder, {"result": {"status": "finished"}} | settings)
 
 

@@ -59,6 +59,8 @@ def test_a_device_without_room_for_what_the_run_had_is_one_line(monkeypatch: pyt
 def test_what_has_changed_in_the_data_is_told(tmp_path: Path, result: dict[str, Any], told: str) -> None:
     dataset = Mock(splits={"train": (1, 2, 3), "val": (4,)}, fingerprint="whole", fingerprints={"val": "b"})
     former = {"data": {"fingerprint": "other"}, "result": result}
+    with RunFolder(tmp_path) as files:
+        checkpoint.save({}, files.best)
     with pytest.raises(UserError) as caught:
         require_same_data(former, dataset, tmp_path)
     assert f"since the run began ({told}" in str(caught.value)

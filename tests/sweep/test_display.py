@@ -324,7 +324,7 @@ def test_a_lost_trial_is_told_once(said):
     table.update([make(0, R, folder="x")], now=NOW)
     table.update([make(1, W)], now=NOW)
     table.update([make(1, R, folder="x")], now=NOW)
-    assert said() == ["trial 0 started", "trial 0 was lost; its point is queued again", "trial 1 started"]
+    assert said() == ["trial 0 started", "trial 0 did not end; its point is queued again", "trial 1 started"]
 
 
 def test_ends_without_facts_and_on_the_front(said):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from optuna.trial import TrialState
 
 from tests.sweep.conftest import ended, wait_until
 
@@ -100,7 +101,8 @@ def test_a_finished_a_diverged_and_a_pruned_trial_in_every_record(sweeper):
     ]
 
 
-def test_a_stopped_training_can_be_resumed(sweeper):
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_stopped_training_goes_on_with_its_sweep_or_by_hand(sweeper, by_hand):
     sweeper.usual = ["tracking=none"]
     words = ("seed=1,2", "max_epochs=3", *SMALL, "hydra.sweeper.study_name=mine")
     process = sweeper.start(*words)
@@ -110,13 +112,22 @@ def test_a_stopped_training_can_be_resumed(sweeper):
     ended(process, 130)
     assert sweeper.states("mine") == ["WAITING", "WAITING"]
     assert json.loads((folder / "experiment.json").read_text())["result"]["status"] == "killed"
-    resumed = subprocess.run(
-        [sys.executable, "-m", "visrun", "resume", str(folder)],
-        cwd=sweeper.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    assert json.loads((folder / "experiment.json").read_text())["result"]["status"] == "finished"
-    assert sweeper.states("mine") == ["WAITING", "WAITING"]
+    if by_hand:
+        resumed = subprocess.run(
+            [sys.executable, "-m", "visrun", "resume", str(folder)],
+            cwd=sweeper.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+        assert json.loads((folder / "experiment.json").read_text())["result"]["status"] == "finished"
+        assert sweeper.states("mine") == ["WAITING", "WAITING"]
+    before = (folder / "metrics.jsonl").read_text().splitlines()
+    sweeper.sweep(*words)
+    assert sweeper.states("mine") == ["COMPLETE", "COMPLETE"]
+    assert not folder.exists()
+    after = (folder.with_name("2") / "metrics.jsonl").read_text().splitlines()
+    assert len(after) == 3 and after[: len(before)] == before  # their times, too: no epoch was trained again
+    trials = [trial for trial in sweeper.trials("mine") if trial.state is TrialState.COMPLETE]
+    assert [sorted(trial.intermediate_values) for trial in trials] == [[1, 2, 3], [1, 2, 3]]

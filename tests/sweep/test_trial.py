@@ -66,9 +66,32 @@ def test_a_job_finds_its_trial_in_the_environment(
 def test_what_its_run_is_called(queue: Queue, tmp_path: Path) -> None:
     trial = trial_of(queue, tmp_path, parent="run-1")
     assert trial.name == "trial-005"
-    which = {"optuna.trial_number": "5", "study": "my study"}
+    which = {"mlflow.runName": "trial-005", "optuna.trial_number": "5", "study": "my study"}
     assert trial.tags == {"mlflow.parentRunId": "run-1", **which}
     assert trial_of(queue, tmp_path).tags == which
+
+
+def test_where_its_former_attempts_were_stopped(queue: Queue, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    assert trial_of(queue, tmp_path).formers(sweep / "5") == []
+    for number in (5, 6, 7):  # each stands for the one before
+        queue.note(number, folder=f"/where/it/began/{number}")
+        if number == 6:  # the sweep was moved
+            (sweep / "6").mkdir(parents=True)
+            (sweep / "6" / "experiment.json").touch()
+        queue.give_back(number)
+        assert queue.claim(6).number == number + 1
+    found = SweepTrial(Handle(str(tmp_path / "study.journal"), "my study", 8, {"name": "none"})).formers(sweep / "8")
+    assert found == [Path("/where/it/began/7"), sweep / "6", Path("/where/it/began/5")]
+
+
+def test_one_that_failed_is_begun_anew(queue: Queue, tmp_path: Path) -> None:
+    queue.note(5, folder=str(tmp_path / "5"))
+    queue.fail(5, "the loss became NaN")
+    queue.replace_lost(failed=True)
+    assert queue.claim(6).number == 6
+    trial = SweepTrial(Handle(str(tmp_path / "study.journal"), "my study", 6, {"name": "none"}))
+    assert trial.formers(tmp_path / "6") == []
 
 
 def test_it_notes_what_the_run_was(queue: Queue, tmp_path: Path) -> None:

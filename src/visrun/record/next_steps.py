@@ -22,8 +22,8 @@ def repeat_command(folder: Path, *words: str) -> str:
 
 def new_run(folder: Path, content: Mapping[str, Any], *words: str) -> str:
     """By which command a new run with these changes begins where the one in ``folder``, whose experiment.json holds
-    ``content``, was best; a model that learns nothing by gradient is not trained on."""
-    if not learns(content):
+    ``content``, was best; one without a best, or whose model learns nothing by gradient, is not trained on."""
+    if not learns(content) or not RunFolder(folder).best.exists():
         return f"{repeat_command(folder, *words)} begins anew"
     longer = plugins.command(f"experiment={folder}", f"model.weights={folder}", *words)
     return f"{longer} trains on from its best weights"
@@ -45,11 +45,17 @@ def _names(content: Mapping[str, Any]) -> dict[str, str]:
     return {key: name for key, name in noted.items() if isinstance(name, str)}
 
 
-def what_next(files: RunFolder, error: BaseException | None = None) -> str:
-    """What a person can do after a run was stopped, or ended by ``error``, which itself is said elsewhere."""
+def what_next(files: RunFolder, error: BaseException | None = None, *, alone: bool = True) -> str:
+    """What a person can do after a run was stopped, or ended by ``error``, which itself is said elsewhere.
+
+    Args:
+        alone: Whether it is no trial of a sweep, which goes on with those that were stopped.
+    """
     if _is_gone(files.path / FILE_NAME):
         word = "failed" if isinstance(error, Exception) else "stopped"
         return f"{word}; {files.path / FILE_NAME} is gone, without which the run cannot go on"
+    if not alone and not isinstance(error, Exception):
+        return "stopped; its sweep goes on with it"
     onward = f"go on with: {plugins.command('resume', str(files.path))}"
     if not isinstance(error, VisrunError):
         return f"{'failed' if isinstance(error, Exception) else 'stopped'}; {onward}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from visrun.data.records import Dataset
 from visrun.errors import UserError
 from visrun.files import part_of
 from visrun.memory import setting_up
+from visrun.record.epochs import Row
 from visrun.record.journal import differences, former_identity, identity
 from visrun.record.next_steps import new_run, repeat_command
 from visrun.record.recorder import restore
@@ -24,12 +26,26 @@ from visrun.step import Step
 from visrun.training import Progress
 
 
+class CannotResume(UserError):
+    """A run cannot be gone on with; it is left as it is."""
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Within: what is wrong with the files of a run is why it cannot be gone on with."""
+    try:
+        yield
+    except UserError as error:
+        raise CannotResume(str(error)) from error
+
+
+@_refused()
 def last_state(files: RunFolder, resolved: Configured, screen: Screen) -> dict[str, Any] | None:
     """What last.pt holds, or None before the first one, which is said.
 
     Raises:
-        UserError: It is gone, though more than one epoch is there, or damaged, or the settings are no longer those it
-            was written with.
+        CannotResume: It is gone, though more than one epoch is there, or damaged, or the settings are no longer those
+            it was written with.
     """
     otherwise = f"{repeat_command(files.path)} repeats the run"
     if not files.last.exists():
@@ -48,6 +64,7 @@ def last_state(files: RunFolder, resolved: Configured, screen: Screen) -> dict[s
     return state
 
 
+@_refused()
 def where_left(
     state: Mapping[str, Any] | None,
     files: RunFolder,
@@ -60,7 +77,7 @@ def where_left(
     """Where the run begins: afresh, or where ``state``, read from last.pt, left it.
 
     Raises:
-        UserError: last.pt is of another network, or one of the checkpoints is damaged.
+        CannotResume: last.pt is of another network, or one of the checkpoints is damaged.
         OutOfMemory: There is no room for what it holds.
     """
     if state is None:
@@ -70,6 +87,16 @@ def where_left(
     settle_best(files, progress, screen)
     screen.say(f"resumed after epoch {progress.epoch}, step {progress.step}")
     return progress
+
+
+def epochs_so_far(files: RunFolder, progress: Progress, screen: Screen) -> list[Row]:
+    """The lines of metrics.jsonl that go with ``progress``; later ones are dropped, since they are written again."""
+    rows = files.keep_metrics(progress.epoch)
+    if lost := progress.epoch - len(rows):
+        screen.warn(
+            f"{files.metrics}: {lost} of {progress.epoch} epochs are missing; the run goes on without their lines"
+        )
+    return rows
 
 
 def settle_best(files: RunFolder, progress: Progress, screen: Screen) -> None:
@@ -98,13 +125,13 @@ def require_same_data(former: Mapping[str, Any] | None, dataset: Dataset, folder
     """Refuse a dataset that is not what the run in ``folder`` began with.
 
     Raises:
-        UserError: Its fingerprint differs from the one noted; it says in which splits.
+        CannotResume: Its fingerprint differs from the one noted; it says in which splits.
     """
     noted = part_of(former, "data").get("fingerprint")
     if former and noted not in (None, dataset.fingerprint):
         told = ", ".join(_changes(part_of(former, "result"), dataset)) or "other files or labels in train"
         onward = f"put it back, or {new_run(folder, former)}"
-        raise UserError(f"data: the dataset has changed since the run began ({told}): {onward}")
+        raise CannotResume(f"data: the dataset has changed since the run began ({told}): {onward}")
 
 
 def _changes(result: Mapping[str, Any], dataset: Dataset) -> list[str]:

@@ -131,10 +131,10 @@ class News:
         return bool(trial.params) and before == trial.params
 
     def _lost(self, trials: Sequence[FrozenTrial]) -> list[str]:
-        """The trials that ran and count no more: their process died, and their points wait in the queue."""
+        """The trials that ran and count no more: they were stopped, or their process died; others take their places."""
         gone = self.started - (self.ended or set()) - {trial.number for trial in trials}
         self.started -= gone
-        return [f"trial {number} was lost; its point is queued again" for number in sorted(gone)]
+        return [f"trial {number} did not end; its point is queued again" for number in sorted(gone)]
 
     def _end(self, trial: FrozenTrial) -> str:
         reason = reason_of(trial)

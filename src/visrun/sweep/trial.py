@@ -19,9 +19,10 @@ from optuna.study import StudyDirection
 
 from visrun.errors import VisrunError
 from visrun.record.sweep_files import ATTRIBUTE
+from visrun.record.sweep_table import place_of
 from visrun.sweep.pruners import make_pruner
 from visrun.sweep.storage import open_storage
-from visrun.sweep.study import Queue
+from visrun.sweep.study import Queue, is_lost
 from visrun.sweep.ties import graded
 
 if TYPE_CHECKING:
@@ -75,7 +76,16 @@ class SweepTrial:
     def tags(self) -> dict[str, str]:
         """What makes its run a child of the sweep's; where that has none, only which trial it is."""
         parent = {"mlflow.parentRunId": self.handle.parent} if self.handle.parent else {}
-        return {**parent, "optuna.trial_number": str(self.handle.number), "study": self.handle.study}
+        own = {"mlflow.runName": self.name, "optuna.trial_number": str(self.handle.number)}
+        return {**parent, **own, "study": self.handle.study}
+
+    def formers(self, folder: Path) -> list[Path]:
+        """Where the lost trials that this one stands for were written, the latest first; ``folder`` is its own."""
+        trials, found = self.queue.every(), list[Path]()
+        trial = trials[self.handle.number]
+        while (number := trial.user_attrs.get("again")) is not None and is_lost(trial := trials[number]):
+            found.append(place_of(folder.parent, number, trial.user_attrs.get("folder")))
+        return found
 
     def begin(self, folder: Path) -> None:
         """Note where the run is written."""

@@ -1,0 +1,146 @@
+"""A stopped run that goes on in another folder."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from visrun import checkpoint
+from visrun.config.compose import resolve
+from visrun.errors import VisrunError
+from visrun.record import taking_over
+from visrun.record.journal import describe, identity
+from visrun.record.run_folder import RunFolder
+from visrun.record.taking_over import move, taken_over
+
+WORDS = ["seed=3", "learning_rate=0.01"]
+
+
+@pytest.fixture
+def former(tmp_path: Path) -> Path:
+    """What a run left that was stopped after two epochs, with a note and a folder of a person's own."""
+    return stopped(tmp_path / "1")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where it goes on: Hydra has been there."""
+    return with_hydra(tmp_path / "5", "new")
+
+
+def with_hydra(folder: Path, text: str) -> Path:
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "config.yaml").write_text(text)
+    return folder
+
+
+def stopped(folder: Path) -> Path:
+    resolved = resolve(WORDS)
+    with RunFolder(with_hydra(folder, "old")) as files:
+        files.write_experiment(describe(resolved, result={"status": "killed"}))
+        for epoch in (1, 2):
+            files.append_metrics({"epoch": epoch, "accuracy": 0.5})
+        checkpoint.save({"identity": identity(resolved)}, files.last)
+        checkpoint.save({"epoch": 2}, files.best)
+    (folder / "plots" / "a.png").write_bytes(b"a picture")
+    (folder / "my notes.txt").write_text("good")
+    (folder / "exported").mkdir()
+    (folder / "exported" / "model.onnx").write_bytes(b"a program")
+    return folder
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_all_that_a_run_left_moves_with_it(former: Path, folder: Path) -> None:
+    before = files_of(former)
+    content = taken_over([former], folder, resolve(WORDS))
+    assert content is not None and content["result"] == {"status": "killed"}
+    assert files_of(folder) == {**before, ".hydra/config.yaml": b"new"}
+    assert not former.exists()
+
+
+def test_the_latest_that_can_go_on_does(tmp_path: Path, former: Path, folder: Path) -> None:
+    early, other, gone = stopped(tmp_path / "2"), stopped(tmp_path / "3"), tmp_path / "4"
+    (early / "checkpoints" / "last.pt").unlink()
+    (other / "my notes.txt").write_text("the other one")
+    assert taken_over([gone, early, other, former], folder, resolve(WORDS)) is not None
+    assert (folder / "my notes.txt").read_text() == "the other one"
+    assert early.exists() and former.exists() and not other.exists() and not gone.exists()
+    assert taken_over([], folder, resolve(WORDS)) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "same"),
+    [
+        ("learning_rate=0.02", False),
+        ("data.image_size=64", False),
+        ("data.workers=3", True),
+        ("tracking=none", True),
+        ("run.device=cpu", True),
+    ],
+)
+def test_settings_that_change_its_numbers_begin_another_run(former: Path, folder: Path, word: str, same: bool) -> None:
+    before = files_of(former)
+    changed = {word.partition("=")[0]: word for word in [*WORDS, word]}
+    assert (taken_over([former], folder, resolve([*changed.values()])) is not None) == same
+    if not same:
+        assert files_of(former) == before and [*files_of(folder)] == [".hydra/config.yaml"]
+
+
+@pytest.mark.parametrize("case", ["written", "no checkpoint", "no JSON", "a link leads out", "checkpoints are there"])
+def test_what_cannot_be_taken_stays_whole(tmp_path: Path, former: Path, folder: Path, case: str) -> None:
+    writer = RunFolder(former)
+    if case == "written":
+        writer.__enter__()
+    elif case == "no checkpoint":
+        (former / "checkpoints" / "last.pt").unlink()
+    elif case == "no JSON":
+        (former / "experiment.json").write_text("{")
+    elif case == "a link leads out":
+        (former / "visrun.log").symlink_to(tmp_path / "elsewhere.log")
+    else:
+        (folder / "checkpoints").mkdir()
+        (folder / "checkpoints" / "best.pt").write_bytes(b"another run's")
+    before = files_of(former)
+    assert taken_over([former], folder, resolve(WORDS)) is None
+    assert files_of(former) == before
+    writer.__exit__()
+
+
+@pytest.mark.parametrize("at", range(6))
+def test_killed_on_the_way_one_of_the_folders_holds_all_it_takes(
+    monkeypatch: pytest.MonkeyPatch, former: Path, folder: Path, tmp_path: Path, at: int
+) -> None:
+    steps = iter([*[False] * at, True])
+
+    def mortal(name: str, of: object) -> None:
+        done = getattr(of, name)
+
+        def act(*given: object) -> object:
+            if next(steps, False):
+                raise KeyboardInterrupt
+            return done(*given)
+
+        monkeypatch.setattr(of, name, act)
+
+    for name, of in (("copy2", taking_over.shutil), ("rename", Path), ("move", taking_over.shutil)):
+        mortal(name, of)
+    with pytest.raises(KeyboardInterrupt):
+        move(former, folder)
+    monkeypatch.undo()
+    last = with_hydra(tmp_path / "6", "newest")
+    assert taken_over([folder, former], last, resolve(WORDS)) is not None
+    found = files_of(last)
+    assert json.loads(found["experiment.json"])["seed"] == 3
+    assert found["metrics.jsonl"].count(b"\n") == 2
+    assert {"checkpoints/last.pt", "checkpoints/best.pt"} <= found.keys()
+
+
+def test_a_trial_whose_former_cannot_be_read_is_no_error(former: Path, folder: Path, tmp_path: Path) -> None:
+    (former / "experiment.json").unlink()
+    (former / "experiment.json").mkdir()
+    with pytest.raises(VisrunError):
+        taking_over.read_json(former / "experiment.json")
+    assert taken_over([former, tmp_path / "9"], folder, resolve(WORDS)) is None
