@@ -349,7 +349,8 @@ def test_resume_of_a_sweep_says_by_which_command_it_goes_on(
 def test_resume_changes_no_setting(
     model: str, onward: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (empty_folder / "RUN").mkdir()
+    (empty_folder / "RUN" / "checkpoints").mkdir(parents=True)
+    (empty_folder / "RUN" / "checkpoints" / "best.pt").touch()
     (empty_folder / "RUN" / "experiment.json").write_text(json.dumps({"model": {"name": model}}))
     assert cli.main(["resume", "RUN", "max_epochs=6"]) == 2
     assert capsys.readouterr().err == f"visrun: error: resume changes no setting; {onward}\n"

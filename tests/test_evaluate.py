@@ -15,6 +15,7 @@ from tests.opened import shipped
 from visrun import evaluate
 from visrun.config.compose import resolve
 from visrun.console import Screen
+from visrun.data.learnt import sample
 from visrun.data.objects import Objects
 from visrun.data.placement import Scene
 from visrun.data.records import read
@@ -96,7 +97,9 @@ def test_a_run_may_have_an_equals_sign_in_its_name(tmp_path, monkeypatch):
 
 
 OWN = "the run was trained on these images: split=val is the 4 that it held out (seed=3)\n"
-CHANGED = "is not as the run was trained on it: images that it learnt may be measured\n"
+CHANGED = (
+    ": test holds about 100% of the images that the run learnt from, by name and size: it is no measure of new ones\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +110,8 @@ CHANGED = "is not as the run was trained on it: images that it learnt may be mea
         ("run/checkpoints/best.pt", {}, "val", OWN),
         ("sweep", {}, "val", OWN),
         ("run", {"fingerprint": "0" * 64}, "test", CHANGED),
-        ("run", {"fingerprint": "0" * 64, "root": "x"}, "test", ""),
+        ("run", {"fingerprint": "0" * 64, "root": "x"}, "test", CHANGED),
+        ("run", {"fingerprint": "0" * 64, "root": "x", "learnt": {"0" * 16: 70}}, "test", ""),
     ],
 )
 def test_the_runs_own_data_are_split_as_it_did(tmp_path, monkeypatch, capsys, named, changed, split, said):
@@ -117,8 +121,9 @@ def test_the_runs_own_data_are_split_as_it_did(tmp_path, monkeypatch, capsys, na
     own = read(tmp_path / "photos", task="classification", seed=3, val_fraction=0.25, train_fraction=0.5)
     split_by = {"val_fraction": 0.25, "train_fraction": 0.5}
     data = {"root": str(tmp_path / "photos"), "fingerprint": own.fingerprint} | split_by | changed
+    noted = data.pop("learnt", sample(record.image for record in own.splits["train"]))
     content = {"task": "classification", "seed": 3, "data": {"name": "auto"} | data, "model": {"name": "small_resnet"}}
-    content["hyperparameters"] = defaults()
+    content |= {"hyperparameters": defaults(), "result": {"data": {"learnt": noted}}}
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     (tmp_path / "run" / "experiment.json").write_text(json.dumps(content))
     (tmp_path / "run" / "checkpoints" / "best.pt").touch()
@@ -141,16 +146,36 @@ def test_the_runs_own_data_are_split_as_it_did(tmp_path, monkeypatch, capsys, na
     assert loader.call_args.args[0].splits == own.splits or split == "test"
 
 
+@pytest.mark.parametrize(("moved", "told"), [(False, "about 25%"), (True, "")])
+def test_a_few_names_and_sizes_are_alike_by_chance_in_another_folder(tmp_path, moved, told):
+    files = [tmp_path / f"{i}.png" for i in range(8)]
+    for file in files:
+        file.write_bytes(b"a picture")
+    dataset = SimpleNamespace(root=tmp_path, splits={"test": [SimpleNamespace(image=file) for file in files[:2]]})
+    run, screen = tmp_path / "run", Mock()
+    evaluate.tell_learnt(run, dataset, "test", screen)  # of a checkpoint alone
+    run.mkdir()
+    content = {"data": {"root": "elsewhere" if moved else str(tmp_path)}, "result": {"data": {"learnt": sample(files)}}}
+    (run / "experiment.json").write_text(json.dumps(content))
+    evaluate.tell_learnt(run, dataset, "test", screen)
+    assert [told in line.args[0] for line in screen.warn.mock_calls] == [True] * bool(told)
+    (run / "experiment.json").write_text('{"data": null, "result": {"data": 3}}')  # by a hand
+    evaluate.tell_learnt(run, dataset, "test", screen)
+    assert screen.warn.call_count == bool(told)
+
+
 @pytest.mark.parametrize(
     ("besides", "name", "on_bad"), [((), "csv", "skip"), (("data", "data.on_bad", "split"), "auto", "error")]
 )
 def test_the_runs_own_data_are_read_as_the_run_did(tmp_path, besides, name, on_bad):
-    data = {"name": "csv", "root": "/it's a, table.csv", "targets": ["age"], "on_bad": "skip", "val_fraction": 0.5}
+    table = tmp_path / "it's a, table.csv"
+    table.touch()
+    data = {"name": "csv", "root": str(table), "targets": ["age"], "on_bad": "skip", "val_fraction": 0.5}
     content = {"task": "regression", "seed": 0, "data": data, "model": {"name": "small_resnet"}}
     (tmp_path / "experiment.json").write_text(json.dumps(content | {"hyperparameters": defaults()}))
     words = evaluate.own_data(tmp_path, besides=besides)
     found = resolve(["task=regression", *words], conf=shipped()).settings.data
-    assert (found.name, found.root, found.targets, found.on_bad) == (name, "/it's a, table.csv", ("age",), on_bad)
+    assert (found.name, found.root, found.targets, found.on_bad) == (name, str(table), ("age",), on_bad)
 
 
 def test_the_demo_is_the_own_data_of_its_run(tmp_path):

@@ -121,10 +121,6 @@ def plain(prediction: Tensor, target: Tensor) -> Tensor:
     return functional.cross_entropy(prediction, target)
 
 
-def greedy(prediction: Tensor, target: Tensor, gamma: float, scale: float, *, bound: float) -> Tensor:
-    raise AssertionError
-
-
 class Learnt(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -143,13 +139,12 @@ class Learnt(torch.nn.Module):
         ("plain", "balanced", "loss=plain weighs all classes alike"),
         ("focal", "balanced", ""),
         ("plain", "none", ""),
-        ("greedy", "none", "loss=greedy: its function asks for scale, bound, which nothing gives; give a default"),
     ],
 )
-def test_a_loss_that_weighs_nothing_asks_for_what_nothing_gives_or_learns_itself_is_refused(
+def test_a_loss_that_weighs_nothing_or_learns_itself_is_refused(
     loss: str, weights: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    losses = {"plain": plain, "greedy": greedy, "learnt": Learnt(), "module": torch.nn.CrossEntropyLoss()}
+    losses = {"plain": plain, "learnt": Learnt(), "module": torch.nn.CrossEntropyLoss()}
     losses["fixed"] = Learnt().requires_grad_(False)
     for name, function in losses.items():
         monkeypatch.setitem(TASKS["classification"].losses, name, function)

@@ -22,6 +22,7 @@ from visrun.console import Screen
 from visrun.data.agree import agreeing
 from visrun.data.batches import Batches
 from visrun.data.cache import Keep
+from visrun.data.learnt import share
 from visrun.data.records import Dataset
 from visrun.errors import DataError, UserError
 from visrun.feeding import read_dataset
@@ -33,7 +34,7 @@ from visrun.loaders import split_batches
 from visrun.memory import without_steps
 from visrun.one_pass import Tell, evaluate
 from visrun.predictor import Predictor, load, named
-from visrun.record.remember import remembered
+from visrun.record.remember import remembered, require_data
 from visrun.record.run_folder import read_json, run_of
 from visrun.run_files import FILE_NAME
 from visrun.tables import TARGETS
@@ -43,6 +44,7 @@ from visrun.tasks.base import Metric, Selecting
 READS = ("split", "data", "data.root", "data.targets", "data.on_bad", "data.workers", "batch_size", "device", "out")
 WORST = 24  # pictures on the sheet
 IMAGES, SHEET = "images.jsonl", "worst.png"
+BY_CHANCE = 0.25  # share of the images learnt from
 LEARNT = (*SPLITTING, "train_fraction", "targets")  # a run's data settings that say what it learnt from
 
 
@@ -80,6 +82,8 @@ def main(words: Sequence[str]) -> int:
     data = settings.data
     dataset = as_split(predictor, run, dataset_for(predictor, settings, screen), settings, screen)
     split = chosen(dataset, wanted)
+    if split != "train":
+        tell_learnt(run, dataset, split, screen)
     keep = Keep(cache="stream", workers=data.workers, on_bad=data.on_bad)
     size = resolved.hyperparameters.batch_size
     loader = split_batches(dataset, split, predictor.look, keep, batch_size=size, device=predictor.device)
@@ -103,11 +107,13 @@ def own_data(run: Path | None, *, besides: Container[str]) -> list[str]:
     """What to type for the dataset that a run was trained on, read as the run did, but for the keys of ``besides``.
 
     Raises:
-        UserError: The folder of the run is not known, or its experiment.json cannot be read.
+        UserError: The folder of the run is not known, its experiment.json cannot be read, or the dataset is gone.
     """
     if run is None:
         raise UserError("a checkpoint alone does not say what it was trained on; name a dataset: data.root=PATH")
-    data = remembered(run).settings.data
+    settings = remembered(run).settings
+    require_data(run, settings, onward="name a dataset: data.root=PATH")
+    data = settings.data
     named = {"data": data.name} | {f"data.{key}": getattr(data, key) for key in ("root", "targets", "on_bad")}
     return [to_override(key, value) for key, value in named.items() if value is not None and key not in besides]
 
@@ -156,7 +162,7 @@ def as_split(predictor: Predictor, run: Path | None, dataset: Dataset, settings:
         run: Its folder, if it is known.
         dataset: As it was read.
         settings: Of which it was read.
-        screen: Says what was done, or that these data have changed since.
+        screen: Says what was done.
     """
     if run is None or not (run / FILE_NAME).is_file():
         return dataset
@@ -173,11 +179,28 @@ def as_split(predictor: Predictor, run: Path | None, dataset: Dataset, settings:
     except UserError:  # changed, or of a run that is not known here
         own = None
     if own is None or own.fingerprint != noted.get("fingerprint"):
-        screen.warn(f"{dataset.root} is not as the run was trained on it: images that it learnt may be measured")
         return dataset
     held = len(own.splits["val"])
     screen.say(f"the run was trained on these images: split=val is the {held:,} that it held out (seed={was.seed})")
     return own
+
+
+def tell_learnt(run: Path | None, dataset: Dataset, split: str, screen: Screen) -> None:
+    """Warn where images of ``split`` are those that the run in the folder ``run`` learnt from.
+
+    In another folder a few of the same name and size may be so by chance.
+    """
+    if run is None or not (run / FILE_NAME).is_file():
+        return
+    content = read_json(run / FILE_NAME)
+    same = str(dataset.root) == part_of(content, "data").get("root")
+    noted = part_of(part_of(part_of(content, "result"), "data"), "learnt")
+    found = share(noted, [record.image for record in dataset.splits[split]])
+    if found > (0 if same else BY_CHANCE):
+        screen.warn(
+            f"{dataset.root}: {split} holds about {max(found, 0.01):.0%} of the images that the run learnt from, "
+            "by name and size: it is no measure of new ones"
+        )
 
 
 def chosen(dataset: Dataset, wanted: str | None) -> str:

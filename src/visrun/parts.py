@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from visrun import chance, models
 from visrun.advice import warn_of_classes, warn_of_few_steps, warn_of_random, warn_of_unread, why_eager
-from visrun.build import call, load, narrow, reads, require_filled
+from visrun.build import call, load, narrow, reads
 from visrun.config.configured import Configured
 from visrun.config.fields import show
 from visrun.config.setting_rules import fit_of
@@ -35,6 +35,7 @@ from visrun.schedulers import build_scheduler
 from visrun.step import Step
 from visrun.tables import TARGETS, TASKS, TaskEntry, model_entry
 from visrun.tables.entries import typed
+from visrun.tables.losses import require_given
 from visrun.tasks.base import Metric, Task
 
 
@@ -232,9 +233,7 @@ def build_task(resolved: Configured, dataset: Dataset, device: torch.device) -> 
         wanted = show(settings.data.class_weights)
         raise ConfigError(f"data.class_weights={wanted}: loss={values.loss} weighs all classes alike; take none")
     options = {**settings.loss_options.model_dump(), "weight": None if weights is None else weights.to(device)}
-    usual = load(next(iter(entry.losses.values())))  # the task calls all its losses alike
-    by_position = [name for name in reads(usual) if name not in options]
-    require_filled(f"loss={values.loss}", loss, options, by_position)
+    require_given(values.loss, task=settings.task)
     everyone = [row.target for row in dataset.splits["train"]]
     offered = {
         "classes": dataset.classes,

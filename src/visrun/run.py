@@ -30,7 +30,7 @@ from visrun.record.journal import Journal, identity
 from visrun.record.next_steps import once_finished, what_next
 from visrun.record.outputs import new_run_folder
 from visrun.record.recorder import Outlets, RunRecorder, tell_best, tell_epoch
-from visrun.record.remember import remembered
+from visrun.record.remember import remembered, require_data
 from visrun.record.resuming import CannotResume, epochs_so_far, last_state, require_same_data, where_left
 from visrun.record.run_folder import RunFolder, read_json
 from visrun.record.taking_over import taken_over
@@ -73,9 +73,8 @@ def train(overrides: Sequence[str] = ()) -> Result:
 def execute(resolved: Resolved, folder: Path, *, trial: Trial | None = None) -> Result:
     """Train, evaluate, and leave everything in ``folder``; as a sweep's trial, too. Raises what :func:`train` does."""
     name, tags = (trial.name, trial.tags) if trial else (run_name(resolved), {})
-    begin = partial(
-        _run, resolved, folder, Screen(), trial=trial, name=name, tags={"command": command_of(resolved), **tags}
-    )
+    tags = {"command": command_of(resolved), **tags}
+    begin = partial(_run, resolved, folder, Screen(), trial=trial, name=name, tags=tags)
     former = taken_over(trial.formers(folder), folder, resolved) if trial else None
     if former is not None:
         try:
@@ -99,7 +98,9 @@ def resume(folder: Path) -> int:
         screen.say(f"{folder}: this run is finished; {once_finished(folder, former)}")
         return 0
     require_inside(folder)
-    return _run(remembered(folder), folder, screen, former=former).exit_code
+    resolved = remembered(folder)
+    require_data(folder, resolved.settings, onward="put it back, or a link to it, and resume again")
+    return _run(resolved, folder, screen, former=former).exit_code
 
 
 def _run(

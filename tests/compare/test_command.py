@@ -112,3 +112,8 @@ def test_real_runs_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert cli.main(["compare", "first", "second"]) == 0
     assert "different data" in capsys.readouterr().out
     assert 'src="data:image/' not in (tmp_path / "compare.html").read_text(encoding="utf-8")
+
+
+def test_the_terminal_says_whose_pictures_are_missing(two, capsys) -> None:
+    assert cli.main(["compare", *two]) == 0
+    assert "\npictures: left out: no run has a checkpoint\npage: " in capsys.readouterr().out

@@ -1,8 +1,9 @@
 """The rules between settings and the tables."""
 
 import inspect
+from contextlib import nullcontext
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -10,12 +11,13 @@ from visrun import explain
 from visrun.build import load
 from visrun.config import setting_rules
 from visrun.config.checks import unread_warnings
-from visrun.config.compose import look, resolve
+from visrun.config.compose import check_sweep, look, resolve
 from visrun.config.fields import flatten, validate
 from visrun.config.lines import texts
 from visrun.config.setting_rules import READ_WHEN, SHAPING, check_options, facts_of, is_read, warnings, why_unread
 from visrun.config.settings import Data, LossOptions, OptimizerOptions, Settings, Tracking
 from visrun.data import recognise
+from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.record import tracked
 from visrun.record.journal import binding, describe
@@ -411,3 +413,38 @@ def test_all_doors_agree_on_what_a_run_reads(words, composer, monkeypatch):
     assert unread & set(fields) == {
         key for key in every & set(fields) if not fields[key]["shown"] or "why" in fields[key]
     }
+
+
+def plain(prediction: Any, target: Any, *, gamma: float, weight: Any = None) -> Any:
+    raise AssertionError
+
+
+def greedy(prediction: Any, target: Any, gamma: float, scale: float, *, bound: float) -> Any:
+    raise AssertionError
+
+
+def narrow(prediction: Any) -> Any:
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("loss", "told"),
+    [
+        (plain, []),
+        (greedy, ["loss=mine: its function asks for scale, bound, which nothing gives; give a default"]),
+        (narrow, ["loss=mine: its function must take 2 arguments by position: prediction, target"]),
+        ("no_such_module:loss", ["no_such_module:loss: a table names it, and it cannot be imported: ModuleNotFound"]),
+    ],
+)
+def test_a_plugins_loss_that_cannot_be_called_is_refused_before_anything_is_read(
+    loss: Any, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TASKS["classification"].losses, "mine", loss)
+    problems = texts(setting_rules.loss_problems("mine", "classification"))
+    assert [line.startswith(start) for line, start in zip(problems, told, strict=True)] == [True] * len(told)
+    for words, sweep in ((["loss=mine"], resolve), (["loss=cross_entropy,mine"], check_sweep)):
+        with pytest.raises(ConfigError) if told else nullcontext() as error:
+            sweep(words)
+        if error is not None:
+            assert [*error.value.problems] == problems
+    assert setting_rules.loss_problems("mine", "regression") == setting_rules.loss_problems("mine", "none") == []

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from visrun.config.compose import resolve
-from visrun.errors import ConfigError
+from visrun.errors import ConfigError, UserError
 from visrun.record.journal import Journal
-from visrun.record.remember import remembered
+from visrun.record.remember import remembered, require_data
 from visrun.record.run_folder import RunFolder
 
 
@@ -22,3 +22,14 @@ def test_what_only_a_plugin_knows_is_refused_in_a_line_each(tmp_path: Path) -> N
     keys = [line.removeprefix(f"{tmp_path}/experiment.json: ").partition("=")[0] for line in caught.value.problems]
     assert keys == ["task", "loss", "augment.extra", "model.name"]
     assert all("a plugin may bring it" in line for line in caught.value.problems)
+
+
+def test_a_dataset_that_is_gone_is_told_with_what_to_do(tmp_path: Path) -> None:
+    there, gone = tmp_path / "there", tmp_path / "gone"
+    there.mkdir()
+    for words in (["data=demo"], [f"data.root={there}"]):
+        require_data(Path("RUN"), resolve(words).settings, onward="")
+    settings = resolve([f"data.root={gone}"]).settings
+    with pytest.raises(UserError) as caught:
+        require_data(Path("RUN"), settings, onward="put it back")
+    assert str(caught.value) == f"RUN: its dataset is no longer at {gone}; put it back"

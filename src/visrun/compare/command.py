@@ -48,7 +48,10 @@ def main(words: Sequence[str]) -> int:
     sys.stdout.flush()
     out = expanded(asked["out"])
     _writable(out)
-    html = page(runs, _predicted(runs, count, asked["device"]), remarks=remarks)
+    gallery = _predicted(runs, count, asked["device"])
+    for reason in gallery.reasons if count else ():
+        print(f"pictures: left out: {reason}")
+    html = page(runs, gallery, remarks=remarks)
     write_named(out, html.encode(errors="backslashreplace"))  # names may be no text
     print(f"page: {out.absolute()}")
     return 0

@@ -38,7 +38,7 @@ from visrun.config.overrides import GROUPS, READY, Typed, Words, parse
 from visrun.config.provenance import own_values, set_apart, sources
 from visrun.config.ready import expand
 from visrun.config.saved import Files, in_force, saved
-from visrun.config.setting_rules import entry_of
+from visrun.config.setting_rules import entry_of, loss_problems
 from visrun.config.settings import Settings
 from visrun.config.spelling import to_override
 from visrun.errors import ConfigError
@@ -205,6 +205,7 @@ def check_sweep(typed: Sequence[str], conf: Conf | None = None) -> Sweep:
         swept = {item.key: item.values for item in words if item.values and item.key in GROUPS}
         over = _over(Chosen(job.choices, "", {}), files.values, values)
         problems += option_problems(swept, over, first=job.choices, conf=conf)
+        problems += [text for loss in swept.get("loss", ()) for text in texts(loss_problems(loss, job.settings.task))]
     except ConfigError as error:
         raise ConfigError(list(dict.fromkeys([*problems, *error.problems]))) from None
     if problems:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from visrun import hyperparameters
@@ -10,13 +11,13 @@ from visrun.config.fields import one_of, show
 from visrun.config.lines import Line
 from visrun.config.settings import Augment, Data, LossOptions, ModelOptions, Settings, Tracking
 from visrun.data import demo
-from visrun.errors import PLUGIN_HINT, ConfigError
+from visrun.errors import PLUGIN_HINT, ConfigError, complaints
 from visrun.files import part_of
 from visrun.hyperparameters import LEARNS, Condition, Hyperparameters, missing
 from visrun.lr import NESTEROV_ALONE
 from visrun.near import did_you_mean
 from visrun.tables import AUGMENTATIONS, TARGETS, TASKS, ModelEntry, layouts_of, model_entry, models_of
-from visrun.tables.losses import loss_options
+from visrun.tables.losses import loss_options, require_given
 from visrun.tables.models import HEAT_TASKS, IMAGE_TASKS, OBJECT_TASKS
 
 if TYPE_CHECKING:
@@ -108,10 +109,18 @@ def check(settings: Settings) -> list[Line]:
 
 def check_options(values: Hyperparameters, settings: Settings, *, model: ModelEntry) -> list[Line]:
     """The rules between hyperparameters and options: one line for every problem."""
+    lines = loss_problems(values.loss, settings.task)
     nesterov = settings.optimizer_options.nesterov and model.gradient and values.optimizer == "sgd"
     if nesterov and values.momentum == 0:
-        return [Line(NESTEROV_ALONE, ("optimizer_options.nesterov", "momentum", "optimizer", "model.name"))]
-    return []
+        lines.append(Line(NESTEROV_ALONE, ("optimizer_options.nesterov", "momentum", "optimizer", "model.name")))
+    return lines
+
+
+def loss_problems(loss: str, task: str) -> list[Line]:
+    """What is wrong with the function of a plugin's loss; that a task has no such loss is told elsewhere."""
+    if task not in TASKS or loss not in TASKS[task].losses:
+        return []
+    return [Line(text, ("loss", "task")) for text in complaints(partial(require_given, loss, task=task))]
 
 
 def fit_of(settings: Settings) -> Fit:

@@ -8,6 +8,7 @@ from pathlib import Path
 from visrun.config.experiment import halves, unknown_names
 from visrun.config.fields import flatten, validate
 from visrun.config.settings import Settings
+from visrun.data import files
 from visrun.errors import ConfigError, UserError
 from visrun.files import part_of
 from visrun.hyperparameters import Hyperparameters
@@ -22,6 +23,17 @@ class Remembered:
     hyperparameters: Hyperparameters
     settings: Settings
     sources: dict[str, str]
+
+
+def require_data(folder: Path, settings: Settings, *, onward: str) -> None:
+    """Refuse the run in ``folder`` where the dataset that it read is gone; ``onward`` says what to do.
+
+    Raises:
+        UserError: There is nothing at its data.root.
+    """
+    root = settings.data.root
+    if root is not None and settings.data.name != "demo" and not files.exists(Path(root)):
+        raise UserError(f"{folder}: its dataset is no longer at {root}; {onward}")
 
 
 def remembered(folder: Path) -> Remembered:

@@ -15,6 +15,7 @@ from visrun.config.configured import Configured
 from visrun.config.fields import show
 from visrun.config.setting_rules import SHAPING, facts_of, is_read
 from visrun.config.settings import Settings
+from visrun.data import learnt
 from visrun.data.records import Dataset
 from visrun.data.verdicts import Verdict
 from visrun.files import part_of
@@ -86,6 +87,7 @@ def noted_of(dataset: Dataset) -> dict[str, Any]:
         "root": str(dataset.root),
         "splits": {split: len(records) for split, records in dataset.splits.items()},
         "classes" if dataset.classes else "targets": list(dataset.classes or dataset.targets),
+        "learnt": learnt.sample(record.image for record in dataset.splits["train"]),
     }
 
 

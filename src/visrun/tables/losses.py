@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visrun.build import Ref, is_own, load, reads
+from visrun.build import Ref, is_own, load, reads, require_filled
 from visrun.errors import ConfigError
 from visrun.tables.tasks import TASKS
 
@@ -33,6 +33,20 @@ def loss_options(ref: Ref) -> tuple[str, ...] | None:
         return reads(load(ref))
     except (ConfigError, ValueError, TypeError):  # the latter two: no signature
         return None
+
+
+def require_given(name: str, *, task: str) -> None:
+    """Refuse a plugin's loss of a task that asks for what nothing gives, or does not take what all losses of it get.
+
+    Raises:
+        ConfigError: It names the parameters; or the loss, or the one it is held against, cannot be imported.
+    """
+    losses = TASKS[task].losses
+    if is_own(losses[name]):
+        return
+    given = {"weight"}.union(*LOSS_OPTIONS.values())
+    usual = load(next(iter(losses.values())))  # the task calls all its losses alike
+    require_filled(f"loss={name}", load(losses[name]), given, [one for one in reads(usual) if one not in given])
 
 
 def losses_by_options() -> dict[str, set[str]]:
