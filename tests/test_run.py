@@ -869,7 +869,7 @@ def test_changed_data_refuse_to_resume_and_change_nothing(photos, tmp_path, monk
     with pytest.raises(UserError, match=told):
         run.resume(tmp_path / "run")
     shutil.rmtree(copy)
-    with pytest.raises(UserError, match="its dataset is no longer at .*photos; put it back, or a link to it"):
+    with pytest.raises(UserError, match=r"its dataset is no longer at .*photos; put it back, or a link to it"):
         run.resume(tmp_path / "run")
     assert {file: file.read_bytes() for file in noted} == noted and experiment(tmp_path / "run")["result"][
         "status"

@@ -16,6 +16,7 @@ from visrun.data import check, images, opening, records, threads
 from visrun.data.describe import describe
 from visrun.data.listing import Record
 from visrun.errors import DataError
+from visrun.survey.look import look
 
 
 def pictures(root: Path, count: int = 6, classes: str = "ab", split: str = "") -> Path:
@@ -241,8 +242,24 @@ def test_copies_across_splits_are_a_warning(tmp_path: Path) -> None:
     pictures(tmp_path, 2, split="val")
     (tmp_path / "val" / "a" / "0.png").write_bytes((tmp_path / "train" / "b" / "1.png").read_bytes())
     labels, warning = records.read(tmp_path, task="classification").warnings
-    assert "1 images have different labels, such as train/b/1.png (b) = val/a/0.png (a)" in labels
-    assert "1 images stand in two splits, such as train/b/1.png (train) = val/a/0.png (val)" in warning
+    assert "one image has different labels, such as train/b/1.png (b) = val/a/0.png (a)" in labels
+    assert "one image stands in two splits, such as train/b/1.png (train) = val/a/0.png (val)" in warning
+
+
+def test_a_look_at_all_names_more_of_them_than_a_run(tmp_path: Path) -> None:
+    pictures(tmp_path, 4, split="train")
+    pictures(tmp_path, 2, split="val")
+    for name in ("0", "1"):
+        copy = (tmp_path / "train" / "b" / f"{name}.png").read_bytes()
+        (tmp_path / "val" / "a" / f"{name}.png").write_bytes(copy)
+    first, second = (f"train/b/{i}.png (train) = val/a/{i}.png (val)" for i in range(2))
+    doubted = [f"train/b/{i}.png (b) = val/a/{i}.png (a)" for i in range(2)]
+    labels, warning = records.read(tmp_path, task="classification").warnings
+    assert labels == f"2 images have different labels, such as {doubted[0]}: one of them must be wrong"
+    assert warning == f"2 images stand in two splits, such as {first}: scores on them look better than they are"
+    survey, _ = look(tmp_path, tasks=["classification"], pixels=True)
+    labels, warning = survey.services[0].warnings
+    assert f"such as {', '.join(doubted)}: " in labels and f"such as {first}, {second}: " in warning
 
 
 @pytest.mark.parametrize(
@@ -264,7 +281,7 @@ def test_equal_images_with_different_labels_are_named(tmp_path: Path, task: str,
     assert [line.partition("such as ")[2].partition(":")[0] for line in found] == [told] * bool(told)
 
 
-DOUBTED = "1 images have different labels, such as images/0.png = images/1.png: one of them must be wrong"
+DOUBTED = "one image has different labels, such as images/0.png = images/1.png: one of them must be wrong"
 
 
 def two_equal(root: Path) -> Path:

@@ -104,12 +104,16 @@ def test_of_very_many_every_nth_is_looked_at(tmp_path: Path, monkeypatch: pytest
     assert [right for *_, right in found({"train": train, "val": val})] == ["0.jpg", "2.jpg"]
 
 
-def test_the_line_counts_and_names_the_first(tmp_path: Path) -> None:
+def test_the_line_counts_and_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train = entries(tmp_path / "train", {f"{i}.png": picture(i) for i in range(2)})
     val = entries(tmp_path / "val", {f"{i}.jpg": smaller(picture(i)) for i in range(2)})
-    end = "such as val/0.jpg (val) that of train/0.png (train): scores on them look better than they are"
-    line = f"2 images nearly show the picture of another split, {end}"
+    first, second = (f"val/{i}.jpg (val) that of train/{i}.png (train)" for i in range(2))
+    end = ": scores on them look better than they are"
+    line = f"2 images nearly show the picture of another split, such as {first}, {second}{end}"
     assert lookalikes.warning({"train": train, "val": val}, tmp_path) == [line]
-    line = f"one image nearly shows the picture of another split, {end}"
+    monkeypatch.setattr(lookalikes, "NAMED", 1)
+    line = f"2 images nearly show the picture of another split, such as {first}{end}"
+    assert lookalikes.warning({"train": train, "val": val}, tmp_path) == [line]
+    line = f"one image nearly shows the picture of another split, such as {first}{end}"
     assert lookalikes.warning({"train": train, "val": val[:1]}, tmp_path) == [line]
     assert lookalikes.warning({"train": train}, tmp_path) == []

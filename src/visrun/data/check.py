@@ -204,19 +204,27 @@ def copies(groups: Iterable[Sequence[Placed]]) -> list[tuple[str, str, Path, Pat
     return [pair for same in groups for pair in _across(same)]
 
 
-def doubtful(groups: Iterable[Sequence[Placed]], classes: Sequence[str], *, kind: str, root: Path) -> list[str]:
-    """A line on groups that are `alike` and have different labels, or []; values may have been measured twice."""
+def doubtful(
+    groups: Iterable[Sequence[Placed]], classes: Sequence[str], *, kind: str, root: Path, most: int = 1
+) -> list[str]:
+    """A line on groups that are `alike` and have different labels, or []; values may have been measured twice.
+
+    Args:
+        most: How many groups are named.
+    """
     if kind == "value":
         return []
     labels = [{_label(record.target, classes, kind): record.image for _, record in group} for group in groups]
     differing = [list(said.items())[:2] for said in labels if len(said) > 1]
     if not differing:
         return []
-    told = [
-        files.shown(image, root) + (f" ({label})" if kind in ("label", "verdict") else "")
-        for label, image in differing[0]
-    ]
-    return [f"{len(differing)} images have different labels, such as {' = '.join(told)}: one of them must be wrong"]
+
+    def told(image: Path, label: str) -> str:
+        return files.shown(image, root) + (f" ({label})" if kind in ("label", "verdict") else "")
+
+    named = ", ".join(" = ".join(told(image, label) for label, image in said) for said in differing[:most])
+    count = f"{len(differing):,} images have" if len(differing) > 1 else "one image has"
+    return [f"{count} different labels, such as {named}: one of them must be wrong"]
 
 
 def _label(target: Any, classes: Sequence[str], kind: str) -> str:

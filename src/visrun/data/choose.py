@@ -183,10 +183,17 @@ def _inverted(good: dict[str, list[Entry]]) -> list[str]:
 
 
 def warnings(
-    good: dict[str, list[Entry]], counts: Counts, listing: Listing, *, kind: str, root: Path, training: bool
+    good: dict[str, list[Entry]],
+    counts: Counts,
+    listing: Listing,
+    *,
+    kind: str,
+    root: Path,
+    training: bool,
+    most: int = 1,
 ) -> tuple[str, ...]:
     """Classes that may be meant to be one or are never seen in training (if there is to be one), images listed twice,
-    labelled in two ways or standing in two splits."""
+    labelled in two ways or standing in two splits; of the latter two ``most`` are named."""
     found = _alike(listing.classes)
     if TARGETS[kind].objects:
         found += [f"no object in {name}: nothing can be measured there" for name, n in counts.items() if not any(n)]
@@ -206,13 +213,11 @@ def warnings(
             first = files.shown(repeated[0], root)
             found.append(f"{len(repeated)} images are listed more than once in {name}, such as {first}")
     groups = check.alike(good)
-    found += check.doubtful(groups, listing.classes, kind=kind, root=root)
-    pairs = check.copies(groups)
-    if pairs:
-        a, b, left, right = pairs[0]
-        same = files.shown(left, root), files.shown(right, root)
-        found.append(
-            f"{len(pairs)} images stand in two splits, such as {same[0]} ({a}) = {same[1]} ({b}): "
-            "scores on them look better than they are"
-        )
+    found += check.doubtful(groups, listing.classes, kind=kind, root=root, most=most)
+    if pairs := check.copies(groups):
+        count = f"{len(pairs):,} images stand" if len(pairs) > 1 else "one image stands"
+        same = [
+            f"{files.shown(left, root)} ({a}) = {files.shown(right, root)} ({b})" for a, b, left, right in pairs[:most]
+        ]
+        found.append(f"{count} in two splits, such as {', '.join(same)}: scores on them look better than they are")
     return tuple(found)

@@ -27,6 +27,7 @@ CORRELATED = 0.98  # of grey thumbnails from which a pair is looked at closely
 FINE = 64  # pixels of the colour thumbnails
 NEAR = 8.0  # grey levels, root mean square, by which these may differ: a JPEG of quality 30 does by 3 to 6
 MOST_PAIRS = 2_000_000_000  # beyond which fewer images are held against the other split: some ten seconds
+NAMED = 20  # pairs in a line
 BLOCK = 20_000_000  # correlations in memory at once
 
 Pair = tuple[str, str, Path, Path]  # (split, other split, image, image)
@@ -84,16 +85,14 @@ def nearly_equal(one: Path, other: Path) -> bool:
 
 
 def warning(splits: Mapping[str, Sequence[Entry]], root: Path) -> list[str]:
-    """A line on images that `across` finds, or []."""
+    """A line on images that `across` finds, or []; NAMED of them are named."""
     pairs = across(splits)
     if not pairs:
         return []
-    a, b, left, right = pairs[0]
+    alike = [f"{files.shown(right, root)} ({b}) that of {files.shown(left, root)} ({a})" for a, b, left, right in pairs]
     count = f"{len(pairs):,} images nearly show" if len(pairs) > 1 else "one image nearly shows"
-    return [
-        f"{count} the picture of another split, such as {files.shown(right, root)} ({b}) that of "
-        f"{files.shown(left, root)} ({a}): scores on them look better than they are"
-    ]
+    named = ", ".join(alike[:NAMED])
+    return [f"{count} the picture of another split, such as {named}: scores on them look better than they are"]
 
 
 def _candidates(left: Sequence[Picture], right: Sequence[Picture]) -> list[tuple[Picture, Picture]]:

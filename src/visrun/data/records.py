@@ -275,12 +275,13 @@ def _warnings(
     pixels: bool,
 ) -> tuple[str, ...]:
     """What the reader noticed, and what is to be seen of the splits as they are."""
+    most = lookalikes.NAMED if pixels else 1
     return (
         *listing.warnings,
         *check.paged(good, base),
         *splits.torn(good, root=base, group=group if training else None),
         *choose.left_out(found.listing.classes, classes, training=training),
-        *choose.warnings(good, counts, listing, kind=found.kind, root=base, training=training),
+        *choose.warnings(good, counts, listing, kind=found.kind, root=base, training=training, most=most),
         *(lookalikes.warning(good, base) if pixels and found.kind != "verdict" else ()),  # parts look alike by nature
     )
 
