@@ -26,6 +26,7 @@ ABOVE = {
             "hyperparameters",
             "launch",
             "advice",
+            "origin",
             "parts",
             "predict",
             "predictor",

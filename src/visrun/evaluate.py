@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -14,29 +14,23 @@ from PIL import Image
 from visrun import drawings, gallery
 from visrun.allocator import kept_memory
 from visrun.arguments import VERBS, options
-from visrun.config.compose import resolve
-from visrun.config.setting_rules import SPLITTING
-from visrun.config.settings import Settings
+from visrun.config.compose import Resolved, resolve
 from visrun.config.spelling import to_override
 from visrun.console import Screen
-from visrun.data.agree import agreeing
 from visrun.data.batches import Batches
 from visrun.data.cache import Keep
-from visrun.data.learnt import share
 from visrun.data.records import Dataset
 from visrun.errors import DataError, UserError
-from visrun.feeding import read_dataset
 from visrun.figures.drawing import LEAST, PAD, Line, caption, fitted
 from visrun.figures.sheet import sheet
-from visrun.files import part_of, writing
+from visrun.files import writing
 from visrun.folders import expanded
 from visrun.loaders import split_batches
 from visrun.memory import without_steps
 from visrun.one_pass import Tell, evaluate
+from visrun.origin import Origin, dataset_for
 from visrun.predictor import Predictor, load, named
-from visrun.record.remember import remembered, require_data
-from visrun.record.run_folder import read_json, run_of
-from visrun.run_files import FILE_NAME
+from visrun.record.run_folder import run_of
 from visrun.tables import TARGETS
 from visrun.tasks.base import Metric, Selecting
 
@@ -44,8 +38,6 @@ from visrun.tasks.base import Metric, Selecting
 READS = ("split", "data", "data.root", "data.targets", "data.on_bad", "data.workers", "batch_size", "device", "out")
 WORST = 24  # pictures on the sheet
 IMAGES, SHEET = "images.jsonl", "worst.png"
-BY_CHANCE = 0.25  # share of the images learnt from
-LEARNT = (*SPLITTING, "train_fraction", "targets")  # a run's data settings that say what it learnt from
 
 
 @runtime_checkable
@@ -68,23 +60,18 @@ def main(words: Sequence[str]) -> int:
         UserError: No run, or no dataset.
     """
     asked, names = options("evaluate", words, READS)
-    out = asked.pop("out", None)
+    out, wanted = asked.pop("out", None), asked.pop("split", None)
     if len(names) != 1:
         raise UserError(f"usage: {VERBS['evaluate'].usage}")
     predictor = load(names[0], device=asked.pop("device", "auto"))
-    wanted = asked.pop("split", None)
-    screen, run = Screen(stderr=True), run_of(named(names[0]))
-    own = [f"task={predictor.task_name}", to_override("model.name", predictor.model_name), "tracking=none"]
-    if not ("data.root" in asked or asked.get("data") == "demo"):
-        own += own_data(run, besides=asked)
-    resolved = resolve([*own, *(f"{key}={value}" for key, value in asked.items())])
-    settings = grouped(resolved.settings, run)
-    data = settings.data
-    dataset = as_split(predictor, run, dataset_for(predictor, settings, screen), settings, screen)
+    screen, origin = Screen(stderr=True), Origin(run_of(named(names[0])))
+    resolved = _resolved(predictor, origin, asked)
+    settings = origin.grouped(resolved.settings)
+    dataset = origin.as_split(predictor, dataset_for(predictor, settings, screen), settings, screen)
     split = chosen(dataset, wanted)
     if split != "train":
-        tell_learnt(run, dataset, split, screen)
-    keep = Keep(cache="stream", workers=data.workers, on_bad=data.on_bad)
+        origin.tell_learnt(dataset, split, screen)
+    keep = Keep(cache="stream", workers=settings.data.workers, on_bad=settings.data.on_bad)
     size = resolved.hyperparameters.batch_size
     loader = split_batches(dataset, split, predictor.look, keep, batch_size=size, device=predictor.device)
     for line in loader.images.bad:
@@ -103,19 +90,12 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def own_data(run: Path | None, *, besides: Container[str]) -> list[str]:
-    """What to type for the dataset that a run was trained on, read as the run did, but for the keys of ``besides``.
-
-    Raises:
-        UserError: The folder of the run is not known, its experiment.json cannot be read, or the dataset is gone.
-    """
-    if run is None:
-        raise UserError("a checkpoint alone does not say what it was trained on; name a dataset: data.root=PATH")
-    settings = remembered(run).settings
-    require_data(run, settings, onward="name a dataset: data.root=PATH")
-    data = settings.data
-    named = {"data": data.name} | {f"data.{key}": getattr(data, key) for key in ("root", "targets", "on_bad")}
-    return [to_override(key, value) for key, value in named.items() if value is not None and key not in besides]
+def _resolved(predictor: Predictor, origin: Origin, asked: Mapping[str, str]) -> Resolved:
+    """The run's task and model, and the dataset that is asked for, else the run's own."""
+    own = [f"task={predictor.task_name}", to_override("model.name", predictor.model_name), "tracking=none"]
+    if not ("data.root" in asked or asked.get("data") == "demo"):
+        own += origin.words(besides=asked)
+    return resolve([*own, *(f"{key}={value}" for key, value in asked.items())])
 
 
 def folder_for(out: str, run: Path, dataset: Dataset) -> Path:
@@ -129,78 +109,6 @@ def folder_for(out: str, run: Path, dataset: Dataset) -> Path:
             f"out={out}: lies in the dataset, and its pictures would be read as images; name another folder"
         )
     return drawings.made(drawings.folder_of(run, out))
-
-
-def grouped(settings: Settings, run: Path | None) -> Settings:
-    """``settings`` with the ``data.group`` of the run, where it is known: a column so called is nothing to measure,
-    unless the run learnt it."""
-    try:
-        own = remembered(run).settings.data if run else settings.data
-    except UserError:
-        own = settings.data
-    group = None if own.group in (own.targets or ()) else own.group
-    return settings.model_copy(update={"data": settings.data.model_copy(update={"group": group})})
-
-
-def dataset_for(predictor: Predictor, settings: Settings, screen: Screen, *, training: bool = False) -> Dataset:
-    """The dataset that is asked for, with the classes or the values that the model knows."""
-    state = predictor.task.state()
-    classes = state.get("classes")
-    data = settings.data.model_copy(update={"classes": tuple(classes) if classes else None})
-    dataset = read_dataset(settings.model_copy(update={"data": data}), screen, training=training)
-    white = predictor.look.white
-    if white is not None and (dataset.white or 0) > white:
-        screen.warn(f"16-bit grey goes beyond {white:,} here, which is white to the model, as is all above")
-    return agreeing(dataset, targets=state.get("targets", ()), multilabel=state.get("multilabel"))
-
-
-def as_split(predictor: Predictor, run: Path | None, dataset: Dataset, settings: Settings, screen: Screen) -> Dataset:
-    """``dataset``, where it is what the run was trained on and the run chose the val split, as it was split for that.
-
-    Args:
-        predictor: Of the run.
-        run: Its folder, if it is known.
-        dataset: As it was read.
-        settings: Of which it was read.
-        screen: Says what was done.
-    """
-    if run is None or not (run / FILE_NAME).is_file():
-        return dataset
-    noted = part_of(read_json(run / FILE_NAME), "data")
-    if "val" in dataset.splits and noted.get("fold") is None:
-        return dataset
-    if dataset.fingerprint != noted.get("fingerprint") and str(dataset.root) != noted.get("root"):
-        return dataset
-    try:
-        was = remembered(run).settings
-        data = settings.data.model_copy(update={key: getattr(was.data, key) for key in LEARNT})
-        again = settings.model_copy(update={"data": data, "seed": was.seed})
-        own = dataset_for(predictor, again, Screen(stderr=True, quiet=True), training=True)
-    except UserError:  # changed, or of a run that is not known here
-        own = None
-    if own is None or own.fingerprint != noted.get("fingerprint"):
-        return dataset
-    held = len(own.splits["val"])
-    screen.say(f"the run was trained on these images: split=val is the {held:,} that it held out (seed={was.seed})")
-    return own
-
-
-def tell_learnt(run: Path | None, dataset: Dataset, split: str, screen: Screen) -> None:
-    """Warn where images of ``split`` are those that the run in the folder ``run`` learnt from.
-
-    In another folder a few of the same name and size may be so by chance.
-    """
-    if run is None or not (run / FILE_NAME).is_file():
-        return
-    content = read_json(run / FILE_NAME)
-    same = str(dataset.root) == part_of(content, "data").get("root")
-    noted = part_of(part_of(part_of(content, "result"), "data"), "learnt")
-    found = share(noted, [record.image for record in dataset.splits[split]])
-    if found > (0 if same else BY_CHANCE):
-        screen.warn(
-            f"{dataset.root}: {split} holds about {max(found, 0.01):.0%} of the images that the run learnt from, "
-            "by name and size: it is no measure of new ones"
-        )
 
 
 def chosen(dataset: Dataset, wanted: str | None) -> str:

@@ -98,7 +98,7 @@ def resume(folder: Path) -> int:
         screen.say(f"{folder}: this run is finished; {once_finished(folder, former)}")
         return 0
     require_inside(folder)
-    resolved = remembered(folder)
+    resolved = remembered(folder, former)
     require_data(folder, resolved.settings, onward="put it back, or a link to it, and resume again")
     return _run(resolved, folder, screen, former=former).exit_code
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from visrun.config.experiment import halves, unknown_names
 from visrun.config.fields import flatten, validate
@@ -36,14 +38,17 @@ def require_data(folder: Path, settings: Settings, *, onward: str) -> None:
         raise UserError(f"{folder}: its dataset is no longer at {root}; {onward}")
 
 
-def remembered(folder: Path) -> Remembered:
+def remembered(folder: Path, content: Mapping[str, Any] | None = None) -> Remembered:
     """The configuration that the run in ``folder`` was started with.
+
+    Args:
+        content: What its experiment.json holds, where that has been read.
 
     Raises:
         UserError: experiment.json is missing, holds what no run writes, or names what is not known here.
     """
     file = folder / FILE_NAME
-    content = read_json(file)
+    content = read_json(file) if content is None else content
     learns, others = halves(content)
     values, problems = validate(Hyperparameters, learns)
     settings, more = validate(Settings, others)

@@ -28,9 +28,10 @@ def taken_over(formers: Iterable[Path], folder: Path, resolved: Configured) -> d
     """
     for former in formers:
         with suppress(VisrunError, OSError):
-            if not RunFolder(former).last.is_file() or differences(identity(remembered(former)), identity(resolved)):
-                continue
             content = read_json(former / FILE_NAME)
+            changed = differences(identity(remembered(former, content)), identity(resolved))
+            if changed or not RunFolder(former).last.is_file():
+                continue
             require_inside(former)
             with RunFolder(former):
                 move(former, folder)
