@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import visrun
 from visrun import preflight
-from visrun.allocator import give_back
+from visrun.allocator import collect
 from visrun.arguments import VERBS, Parser
 from visrun.config.choices import known
 from visrun.config.compose import Resolved, check_sweep, resolve
@@ -212,16 +212,9 @@ _begun = count()  # numbers the trials of this process
 
 
 def _clear() -> None:
-    """Free what the process' former trial left, however it ended: an error holds its model in a cycle.
-
-    What is kept of the host's memory and of a GPU's for later goes to the other slots on them.
-    """
+    """Free what the process' former trial left, however it ended: what was kept for later goes to the other slots."""
     if next(_begun):
-        gc.collect()
-        give_back()
-        torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_initialized():
-            torch.cuda.empty_cache()
+        collect()
 
 
 @cache  # once in a process

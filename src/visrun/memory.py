@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
 
-from visrun.allocator import give_back
+from visrun.allocator import collect
 from visrun.batch import rows
 from visrun.data.batches import Batches, NoSteps
 from visrun.device import is_out_of_memory
@@ -96,10 +95,7 @@ def batch_size_that_fits(step: Step, batch: Any) -> int | None:
 def release(step: Step) -> None:
     """Give back gradients and what the allocators keep for later."""
     step.optimizer.zero_grad(set_to_none=True)
-    gc.collect()
-    give_back()
-    if step.device.type == "cuda":
-        torch.cuda.empty_cache()
+    collect()
 
 
 def _fits(step: Step, batch: Any) -> bool:
