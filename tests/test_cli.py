@@ -353,7 +353,7 @@ def test_resume_changes_no_setting(
     (empty_folder / "RUN" / "checkpoints" / "best.pt").touch()
     (empty_folder / "RUN" / "experiment.json").write_text(json.dumps({"model": {"name": model}}))
     assert cli.main(["resume", "RUN", "max_epochs=6"]) == 2
-    assert capsys.readouterr().err == f"visrun: error: resume changes no setting; {onward}\n"
+    assert capsys.readouterr().err == f"visrun: error: resume changes no setting but data.root=PATH; {onward}\n"
 
 
 def test_resume_of_a_sweep_that_was_moved_goes_on_where_it_lies(
@@ -393,7 +393,7 @@ def test_a_sweep_that_goes_on_writes_through_no_link(
 @pytest.mark.parametrize("words", [[], ["RUN", "OTHER"]])
 def test_resume_takes_one_run(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["resume", *words]) == 2
-    assert capsys.readouterr().err == "visrun: error: usage: visrun resume RUN\n"
+    assert capsys.readouterr().err == "visrun: error: usage: visrun resume RUN [data.root=PATH]\n"
 
 
 def test_hydras_help_says_which_flags_visrun_refuses(empty_folder: Path) -> None:
@@ -682,14 +682,15 @@ def test_a_verb_that_trains_answers_signals_itself(verb: str, monkeypatch: pytes
 
 def test_verbs_go_to_their_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
-    monkeypatch.setattr("visrun.run.resume", lambda folder: asked.append(folder) or 0)
+    monkeypatch.setattr("visrun.run.resume", lambda folder, root: asked.append((folder, root)) or 0)
     monkeypatch.setattr("visrun.predict.main", lambda words: asked.append(words) or 3)
     monkeypatch.setattr("visrun.evaluate.main", lambda words: asked.append(words) or 4)
     assert cli.main(["resume", "outputs/a b"]) == 0
-    assert cli.main(["resume", "outputs/a b/experiment.json"]) == 0
+    assert cli.main(["resume", "outputs/a b/experiment.json", "data.root=/my/data"]) == 0
     assert cli.main(["predict", "RUN", "a.jpg"]) == 3
     assert cli.main(["evaluate", "RUN"]) == 4
-    assert asked == [Path("outputs/a b"), Path("outputs/a b"), ["RUN", "a.jpg"], ["RUN"]]
+    resumed = [(Path("outputs/a b"), None), (Path("outputs/a b"), Path("/my/data"))]
+    assert asked == [*resumed, ["RUN", "a.jpg"], ["RUN"]]
 
 
 @pytest.mark.parametrize("words", [["--version"], ["explain"], ["optimizer=adm"]])

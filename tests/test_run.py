@@ -869,11 +869,29 @@ def test_changed_data_refuse_to_resume_and_change_nothing(photos, tmp_path, monk
     with pytest.raises(UserError, match=told):
         run.resume(tmp_path / "run")
     shutil.rmtree(copy)
-    with pytest.raises(UserError, match=r"its dataset is no longer at .*photos; put it back, or a link to it"):
+    with pytest.raises(
+        UserError, match=r"its dataset is no longer at .*photos; name where it is: visrun resume .*run data\.root=PATH$"
+    ):
         run.resume(tmp_path / "run")
     assert {file: file.read_bytes() for file in noted} == noted and experiment(tmp_path / "run")["result"][
         "status"
     ] == "killed"
+
+
+def test_a_run_whose_data_were_moved_goes_on_where_they_are(photos, tmp_path, monkeypatch):
+    straight = start(photos, tmp_path / "straight", "run.ema=0.9", "dropout=0.2", "augment=light")
+    data, folder = shutil.copytree(photos, tmp_path / "data"), tmp_path / "run"
+    interrupted(data, folder, monkeypatch, after=4)
+    other = data.rename(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["resume", str(folder), "data.root=elsewhere"]) == 0
+    assert rows(folder) == rows(straight.folder)
+    assert experiment(folder)["data"]["root"] == experiment(folder)["result"]["data"]["root"] == str(other)
+    (other / "train" / "red" / "0.png").unlink()
+    interrupted(photos, tmp_path / "more", monkeypatch, after=4)
+    with pytest.raises(UserError, match="the dataset has changed since the run began"):
+        run.resume(tmp_path / "more", root=other)
+    assert experiment(tmp_path / "more")["data"]["root"] == str(photos)
 
 
 def test_a_damaged_checkpoint_refuses_to_resume(photos, tmp_path, monkeypatch):

@@ -103,8 +103,11 @@ VERBS = {
     ),
     "resume": Verb(
         main="visrun.resume:main",
-        usage="visrun resume RUN",
-        about="Go on with an interrupted run, exactly where it was saved last.",
+        usage="visrun resume RUN [data.root=PATH]",
+        about=(
+            "Go on with an interrupted run, exactly where it was saved last. data.root names its dataset, if that was "
+            "moved."
+        ),
         trains=True,
     ),
     "ui": Verb(

@@ -1,4 +1,4 @@
-"""``visrun resume RUN``: go on with an interrupted run; a sweep is told how it goes on."""
+"""``visrun resume RUN [data.root=PATH]``: go on with an interrupted run; a sweep is told how it goes on."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from visrun.record.next_steps import new_run
 from visrun.record.run_folder import read_json
 from visrun.record.sweep_files import onward
 from visrun.run_files import FILE_NAME
+
+ROOT = "data.root="  # where the dataset lies by now
 
 
 def main(words: Sequence[str]) -> int:
@@ -29,6 +31,8 @@ def main(words: Sequence[str]) -> int:
         raise UserError(f"{folder}: is a file; name a run's folder, the one that holds {FILE_NAME}")
     if command := onward(folder):
         raise UserError(f"{folder}: a sweep; go on with it {command}")
-    if words[1:]:
-        raise UserError(f"resume changes no setting; {new_run(folder, read_json(folder / FILE_NAME), *words[1:])}")
-    return run.resume(folder)
+    root = words[1].removeprefix(ROOT) if len(words) == 2 and words[1].startswith(ROOT) else None
+    if words[1:] and not root:
+        more = f"resume changes no setting but {ROOT}PATH"
+        raise UserError(f"{more}; {new_run(folder, read_json(folder / FILE_NAME), *words[1:])}")
+    return run.resume(folder, root=expanded(root).absolute() if root else None)

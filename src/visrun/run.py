@@ -30,7 +30,7 @@ from visrun.record.journal import Journal, identity
 from visrun.record.next_steps import once_finished, what_next
 from visrun.record.outputs import new_run_folder
 from visrun.record.recorder import Outlets, RunRecorder, tell_best, tell_epoch
-from visrun.record.remember import remembered, require_data
+from visrun.record.remember import moved, remembered, require_data
 from visrun.record.resuming import CannotResume, epochs_so_far, last_state, require_same_data, where_left
 from visrun.record.run_folder import RunFolder, read_json
 from visrun.record.taking_over import taken_over
@@ -84,10 +84,10 @@ def execute(resolved: Resolved, folder: Path, *, trial: Trial | None = None) -> 
     return begin()
 
 
-def resume(folder: Path) -> int:
+def resume(folder: Path, *, root: Path | None = None) -> int:
     """Go on with an interrupted run and return its exit code; a finished run says so and returns 0.
 
-    Of a finished one :func:`visrun.record.tracker_end.complete` sends MLflow what it lacks.
+    Of a finished one :func:`visrun.record.tracker_end.complete` sends MLflow what it lacks. Its data lie at ``root``.
 
     Raises:
         UserError: No run is there, a link leads out of it, or its settings or data are no longer what they were.
@@ -98,8 +98,8 @@ def resume(folder: Path) -> int:
         screen.say(f"{folder}: this run is finished; {once_finished(folder, former)}")
         return 0
     require_inside(folder)
-    resolved = remembered(folder, former)
-    require_data(folder, resolved.settings, onward="put it back, or a link to it, and resume again")
+    resolved = moved(remembered(folder, former), root)
+    require_data(folder, resolved.settings, onward=f"name where it is: visrun resume {folder} data.root=PATH")
     return _run(resolved, folder, screen, former=former).exit_code
 
 

@@ -7,7 +7,7 @@ from visrun.config.compose import resolve
 from visrun.config.experiment import FOR_PEOPLE, load_experiment
 from visrun.config.settings import SECTIONS
 from visrun.errors import VisrunError
-from visrun.record.journal import Journal, close_dead, describe, differences, finite, identity
+from visrun.record.journal import Journal, changes, close_dead, describe, differences, finite, identity
 from visrun.record.remember import remembered
 from visrun.record.run_folder import RunFolder
 from visrun.run_files import STATUS
@@ -128,4 +128,7 @@ def test_what_changes_numbers_is_part_of_the_identity_and_where_it_runs_is_not()
         "plugins=[colorsys]",
     ]
     assert differences(base, identity(resolve(free))) == []
+    here = identity(resolve(["data.root=here"]))
+    assert changes(here, resolve(["data.root=elsewhere"])) == []
+    assert changes(here, resolve(["data.root=elsewhere", "seed=1"])) == ["seed: 0 -> 1"]
     assert differences({"a": "1"}, {"b": "2"}) == ["a: 1 -> unset", "b: unset -> 2"]

@@ -148,6 +148,16 @@ def binding(flat: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def changes(before: Mapping[str, str], now: Configured) -> list[str]:
+    """What a run that goes on as ``now`` would do otherwise than ``before``, its :func:`identity` as it was noted.
+
+    The same data may lie elsewhere by now: their fingerprint tells.
+    """
+    place = "data.root"
+    then, identified = former_identity(before), identity(now)
+    return differences({**then, place: identified[place]}, identified)
+
+
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """``key: before -> now`` for everything that is not the same."""
     keys = dict.fromkeys([*before, *now])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +59,17 @@ def remembered(folder: Path, content: Mapping[str, Any] | None = None) -> Rememb
         raise ConfigError([f"{file}: {line}" for line in unknown])
     sources = {str(key): str(source) for key, source in part_of(content, "sources").items()}
     return Remembered(values, settings, sources)
+
+
+def moved(run: Remembered, root: Path | None) -> Remembered:
+    """``run`` with its dataset at ``root``, if that is not None: which data are there their fingerprint tells.
+
+    Raises:
+        UserError: It was trained on the demo, which lies nowhere.
+    """
+    if root is None:
+        return run
+    if run.settings.data.name == "demo":
+        raise UserError(f"data.root={root}: this run is trained on the demo; leave it out")
+    data = run.settings.data.model_copy(update={"root": str(root)})
+    return replace(run, settings=run.settings.model_copy(update={"data": data}))

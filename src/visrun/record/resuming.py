@@ -18,7 +18,7 @@ from visrun.errors import UserError
 from visrun.files import part_of
 from visrun.memory import setting_up
 from visrun.record.epochs import Row
-from visrun.record.journal import differences, former_identity, identity
+from visrun.record.journal import changes
 from visrun.record.next_steps import new_run, repeat_command
 from visrun.record.recorder import restore
 from visrun.record.run_folder import RunFolder
@@ -58,7 +58,7 @@ def last_state(files: RunFolder, resolved: Configured, screen: Screen) -> dict[s
     if not {"identity", "begun"} <= state.keys():  # best.pt has neither
         raise UserError(f"{files.last}: not the last.pt of a run of this version; {otherwise}")
     with checkpoint.reading(files.last):
-        changed = differences(former_identity(state["identity"]), identity(resolved))
+        changed = changes(state["identity"], resolved)
     if changed:
         raise UserError(f"{files.path}: cannot resume, experiment.json has changed since ({'; '.join(changed)})")
     return state

@@ -11,7 +11,7 @@ from typing import Any
 from visrun.config.configured import Configured
 from visrun.errors import VisrunError
 from visrun.record.inside import require_inside
-from visrun.record.journal import differences, identity
+from visrun.record.journal import changes, identity
 from visrun.record.remember import remembered
 from visrun.record.run_folder import RunFolder, read_json
 from visrun.run_files import CHECKPOINTS, FILE_NAME, LOCK
@@ -29,8 +29,7 @@ def taken_over(formers: Iterable[Path], folder: Path, resolved: Configured) -> d
     for former in formers:
         with suppress(VisrunError, OSError):
             content = read_json(former / FILE_NAME)
-            changed = differences(identity(remembered(former, content)), identity(resolved))
-            if changed or not RunFolder(former).last.is_file():
+            if changes(identity(remembered(former, content)), resolved) or not RunFolder(former).last.is_file():
                 continue
             require_inside(former)
             with RunFolder(former):
