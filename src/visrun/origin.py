@@ -22,7 +22,6 @@ from visrun.record.remember import remembered, require_data
 from visrun.record.run_folder import read_json
 from visrun.run_files import FILE_NAME
 
-BY_CHANCE = 0.25  # share of the images learnt from
 LEARNT = (*SPLITTING, "train_fraction", "targets")  # a run's data settings that say what it learnt from
 
 
@@ -97,17 +96,12 @@ class Origin:
         return own
 
     def tell_learnt(self, dataset: Dataset, split: str, screen: Screen) -> None:
-        """Warn where images of ``split`` are those that the run learnt from.
-
-        In another folder a few of the same name and size may be so by chance.
-        """
-        same = str(dataset.root) == part_of(self.content, "data").get("root")
+        """Warn where images of ``split`` are those that the run learnt from."""
         noted = part_of(part_of(part_of(self.content, "result"), "data"), "learnt")
-        found = share(noted, [record.image for record in dataset.splits[split]])
-        if found > (0 if same else BY_CHANCE):
+        if found := share(noted, [record.image for record in dataset.splits[split]]):
             screen.warn(
-                f"{dataset.root}: {split} holds about {max(found, 0.01):.0%} of the images that the run learnt from, "
-                "by name and size: it is no measure of new ones"
+                f"{dataset.root}: {split} holds about {found:.0%} of the images that the run learnt from: "
+                "scores on them look better than they are"
             )
 
 

@@ -9,11 +9,11 @@ from visrun.data.learnt import MOST, sample, share
 
 
 def written(folder: Path, count: int, *, more: int = 0) -> list[Path]:
-    """Files in two folders, each of another size."""
+    """Files in two folders, each of another content; of one size, as uncompressed images of a camera are."""
     files = [folder / ("cat", "dog")[i % 2] / f"{i // 2}.png" for i in range(count)]
     for i, file in enumerate(files):
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(bytes(10 + i + more))
+        file.write_bytes(bytes(100_000) + b"%8d" % (i + more))
     return files
 
 
@@ -44,4 +44,4 @@ def test_what_is_gone_or_noted_by_a_hand_is_passed_over(tmp_path: Path) -> None:
     files[0].unlink()
     assert share(noted, files) == 0.75
     assert len(sample(files)) == 3
-    assert share(dict.fromkeys(noted, "ten"), files) == 0.0
+    assert share(dict.fromkeys(noted, 10), files) == 0.0
