@@ -138,6 +138,18 @@ def test_killed_on_the_way_one_of_the_folders_holds_all_it_takes(
     assert {"checkpoints/last.pt", "checkpoints/best.pt"} <= found.keys()
 
 
+def test_the_run_of_another_sweep_stays_there(former: Path, tmp_path: Path) -> None:
+    before = files_of(former)
+    assert taken_over([former], with_hydra(tmp_path / "copy" / "5", "new"), resolve(WORDS)) is None
+    assert files_of(former) == before
+
+
+def test_what_lies_in_the_folder_already_goes_on_there(former: Path) -> None:
+    before = files_of(former)
+    assert taken_over([former], former.parent / "." / former.name, resolve(WORDS)) is not None
+    assert files_of(former) == before
+
+
 def test_a_trial_whose_former_cannot_be_read_is_no_error(former: Path, folder: Path, tmp_path: Path) -> None:
     (former / "experiment.json").unlink()
     (former / "experiment.json").mkdir()

@@ -23,14 +23,19 @@ def taken_over(formers: Iterable[Path], folder: Path, resolved: Configured) -> d
     """Move all that the first of the runs in ``formers`` that can be gone on with has left into ``folder``.
 
     Returns:
-        What its experiment.json holds; None where there is no such run: it has a checkpoint, ``resolved`` changes none
-        of its numbers, and nobody is writing it.
+        What its experiment.json holds; None where there is no such run: it lies beside ``folder``, or in it, has a
+        checkpoint, ``resolved`` changes none of its numbers, and nobody is writing it.
     """
+    place = folder.resolve()
     for former in formers:
+        if former.resolve().parent != place.parent:  # of a sweep that this one was copied from
+            continue
         with suppress(VisrunError, OSError):
             content = read_json(former / FILE_NAME)
             if changes(identity(remembered(former, content)), resolved) or not RunFolder(former).last.is_file():
                 continue
+            if former.resolve() == place:  # hydra.sweep.subdir names it after its settings
+                return content
             require_inside(former)
             with RunFolder(former):
                 move(former, folder)
