@@ -94,7 +94,7 @@ def test_a_run_may_have_an_equals_sign_in_its_name(tmp_path, monkeypatch):
 
 
 OWN = "the run was trained on these images: split=val is the 4 that it held out (seed=3)\n"
-CHANGED = ": test holds about 100% of the images that the run learnt from: scores on them look better than they are\n"
+CHANGED = ": about 33% of test are images that the run learnt from: scores on them look better than they are\n"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ CHANGED = ": test holds about 100% of the images that the run learnt from: score
         ("sweep", {}, "val", OWN),
         ("run", {"fingerprint": "0" * 64}, "test", CHANGED),
         ("run", {"fingerprint": "0" * 64, "root": "x"}, "test", CHANGED),
-        ("run", {"fingerprint": "0" * 64, "root": "x", "learnt": {"0" * 16: "1" * 16}}, "test", ""),
+        ("run", {"fingerprint": "0" * 64, "root": "x", "learnt": f"{0:016}=70-{1:016}"}, "test", ""),
     ],
 )
 def test_the_runs_own_data_are_split_as_it_did(tmp_path, monkeypatch, capsys, named, changed, split, said):

@@ -748,8 +748,19 @@ def test_a_trial_goes_on_where_a_former_attempt_was_stopped(photos, tmp_path, mo
     assert told == [(row["epoch"], row["accuracy"], row["val_loss"]) for row in rows(straight.folder)]
 
 
+def test_a_trial_that_the_sweep_did_not_hear_was_pruned_is_pruned(photos, tmp_path, monkeypatch):
+    interrupted(photos, tmp_path / "1", monkeypatch, after=6)
+    trial = attempt(tmp_path / "1")
+    trial.report = Mock(side_effect=[None, "hopeless"])
+    monkeypatch.setattr(Step, "__call__", lambda *_: pytest.fail("it was trained"))
+    words = ("run.ema=0.9", "dropout=0.2", "augment=light")
+    result = start(photos, tmp_path / "5", *words, trial=trial)
+    assert (result.status, result.reason) == ("pruned", "hopeless")
+    assert len(rows(result.folder)) == 2
+
+
 @pytest.mark.parametrize("what", ["other data", "damaged"])
-def test_a_trial_begins_anew_where_a_former_attempt_cannot_be_gone_on_with(photos, tmp_path, monkeypatch, capsys, what):
+def test_a_trial_begins_anew_where_a_former_attempt_cannot_be_gone_on_with(photos, tmp_path, monkeypatch, what):
     data, words = shutil.copytree(photos, tmp_path / "data"), ("run.ema=0.9", "dropout=0.2", "augment=light")
     interrupted(data, tmp_path / "1", monkeypatch, after=7)
     if what == "damaged":
@@ -757,11 +768,13 @@ def test_a_trial_begins_anew_where_a_former_attempt_cannot_be_gone_on_with(photo
     else:
         (data / "train" / "red" / "0.png").unlink()
     straight = start(data, tmp_path / "straight", *words)
-    result = start(data, tmp_path / "5", *words, trial=attempt(tmp_path / "1"))
+    trial = attempt(tmp_path / "1")
+    result = start(data, tmp_path / "5", *words, trial=trial)
     assert rows(result.folder) == rows(straight.folder)
     assert result.status == experiment(result.folder)["result"]["status"] == "finished"
-    reason = r"last\.pt: the file is damaged" if what == "damaged" else "data: the dataset has changed since"
-    assert re.search(f"warning: it starts anew: .*{reason}", capsys.readouterr().out)
+    (told,) = (call.args[0] for call in trial.begins_anew.mock_calls)
+    reason = r"last\.pt: the file is damaged" if what == "damaged" else "^data: the dataset has changed since"
+    assert re.search(reason, told) and "visrun" not in told
 
 
 def test_a_run_killed_before_its_first_checkpoint_was_whole_begins_again(photos, tmp_path, monkeypatch):

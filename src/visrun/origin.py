@@ -97,10 +97,10 @@ class Origin:
 
     def tell_learnt(self, dataset: Dataset, split: str, screen: Screen) -> None:
         """Warn where images of ``split`` are those that the run learnt from."""
-        noted = part_of(part_of(part_of(self.content, "result"), "data"), "learnt")
-        if found := share(noted, [record.image for record in dataset.splits[split]]):
+        noted = part_of(part_of(self.content, "result"), "data").get("learnt")
+        if found := share(str(noted or ""), [record.image for record in dataset.splits[split]]):
             screen.warn(
-                f"{dataset.root}: {split} holds about {found:.0%} of the images that the run learnt from: "
+                f"{dataset.root}: about {found:.0%} of {split} are images that the run learnt from: "
                 "scores on them look better than they are"
             )
 

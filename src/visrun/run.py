@@ -31,9 +31,9 @@ from visrun.record.next_steps import once_finished, what_next
 from visrun.record.outputs import new_run_folder
 from visrun.record.recorder import Outlets, RunRecorder, tell_best, tell_epoch
 from visrun.record.remember import moved, remembered, require_data
-from visrun.record.resuming import CannotResume, epochs_so_far, last_state, require_same_data, where_left
+from visrun.record.resuming import epochs_so_far, last_state, require_same_data, where_left
 from visrun.record.run_folder import RunFolder, read_json
-from visrun.record.taking_over import taken_over
+from visrun.record.taking_over import gone_on
 from visrun.record.tracked import command_of, names_of, noted_of, run_name, sitting_of, tracker_of
 from visrun.record.tracker_end import complete, end
 from visrun.result import Result
@@ -75,13 +75,7 @@ def execute(resolved: Resolved, folder: Path, *, trial: Trial | None = None) -> 
     name, tags = (trial.name, trial.tags) if trial else (run_name(resolved), {})
     tags = {"command": command_of(resolved), **tags}
     begin = partial(_run, resolved, folder, Screen(), trial=trial, name=name, tags=tags)
-    former = taken_over(trial.formers(folder), folder, resolved) if trial else None
-    if former is not None:
-        try:
-            return begin(former=former)
-        except CannotResume as error:
-            Screen().warn(f"it starts anew: {error}")
-    return begin()
+    return gone_on(trial, folder, resolved, begin) if trial else begin()
 
 
 def resume(folder: Path, *, root: Path | None = None) -> int:
@@ -195,16 +189,18 @@ def _train(
         tell_epoch(tracker, row)
     recorder = _recorder(resolved, made, outlets)
     limits = Limits(made.epochs, values.early_stopping_patience, values.warmup_epochs, run.max_time)
-    judge = trial.report if trial else None
+    judge, verdict = trial.report if trial else None, None
     if trial is not None:
         trial.sees(len(made.dataset.splits["train"]))
-        recall(trial, rows, made.entry)
+        verdict = recall(trial, rows, made.entry)
     if trial is None and len(made.lessons) and progress.epoch == progress.step == 0:
         tell_of_bf16(resolved.settings, made.built.module, made.device, screen)
         with setting_up(made.device):
             tracker.artifact(lessons.draw(made.loaders["train"], made.dataset, files.plots), PLOTS)
     stop.deferred = True
-    ended = _fit(resolved, made, progress=progress, limits=limits, recorder=recorder, stop=stop, judge=judge)
+    ended = _fit(
+        resolved, made, progress=progress, limits=limits, recorder=recorder, stop=stop, judge=judge, verdict=verdict
+    )
     screen.end_progress()
     if ended.status == "finished" and progress.epoch < made.epochs:
         ended = Ended("finished", why_early(progress, limits, monitor_of(files.read_metrics(), made.entry)))
@@ -230,6 +226,7 @@ def _fit(
     recorder: RunRecorder,
     stop: Stop,
     judge: Judge | None,
+    verdict: str | None,
 ) -> Ended:
     """:func:`visrun.training.fit`; an error that ends it leaves the best weights saved. Raises OutOfMemory, too."""
     try:
@@ -245,6 +242,7 @@ def _fit(
             stop=stop,
             seed=resolved.settings.seed,
             judge=judge,
+            verdict=verdict,
         )
     except Exception as error:
         with suppress(Exception):  # what ended the run may prevent this as well, and is what to tell

@@ -106,6 +106,7 @@ def fit(
     stop: Stop,
     seed: int,
     judge: Judge | None = None,
+    verdict: str | None = None,
 ) -> Ended:
     """Train from where ``progress`` stands until it ends, and save all; not at all where a limit has ended it already.
 
@@ -114,6 +115,7 @@ def fit(
             raise Interrupted where ``stop`` is set.
         progress: Changed in place.
         judge: Told the epoch, from 1, its monitored value and validation loss; says why to stop, or None to go on.
+        verdict: What the judge says of the epochs so far.
         seed: With the epoch's number, seeds what is drawn (dropout, plugins), so that any epoch can be entered afresh.
 
     Raises:
@@ -122,6 +124,8 @@ def fit(
     clock = Clock(progress.seconds, limits.max_seconds)
     if progress.epoch > 0 and progress.step == 0 and is_at_end(progress, limits, clock):
         return Ended("finished")
+    if verdict:
+        return Ended("pruned", verdict)
     while True:
         if progress.step == 0:
             chance.seed(seed * 1_000_003 + progress.epoch)

@@ -25,6 +25,9 @@ class Trial(Protocol):
     def formers(self, folder: Path) -> Sequence[Path]:
         """Where attempts at it before this one in ``folder`` were stopped, the latest first."""
 
+    def begins_anew(self, why: str) -> None:
+        """What an attempt before it has trained is not gone on with."""
+
     def begin(self, folder: Path) -> None:
         """The run is written there."""
 
@@ -38,8 +41,14 @@ class Trial(Protocol):
         """How the run went: epochs, seconds, and reason where it ended early."""
 
 
-def recall(trial: Trial, rows: Iterable[Mapping[str, float]], entry: TaskEntry) -> None:
-    """Report the epochs of attempts before this one, which were other trials; ``rows`` are lines of metrics.jsonl."""
+def recall(trial: Trial, rows: Iterable[Mapping[str, float]], entry: TaskEntry) -> str | None:
+    """Report the epochs of attempts before this one, which were other trials; ``rows`` are lines of metrics.jsonl.
+
+    Returns:
+        Why to stop after the last of them: it may have been told so, and died before the sweep knew.
+    """
+    verdict = None
     for row in rows:
         if (value := row.get(entry.monitored(row))) is not None:
-            trial.report(int(row["epoch"]), value, loss_of(row))
+            verdict = trial.report(int(row["epoch"]), value, loss_of(row))
+    return verdict

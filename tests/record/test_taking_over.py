@@ -55,7 +55,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def test_all_that_a_run_left_moves_with_it(former: Path, folder: Path) -> None:
     before = files_of(former)
-    content = taken_over([former], folder, resolve(WORDS))
+    content = taken_over([former], folder, resolve(WORDS), pytest.fail)
     assert content is not None and content["result"] == {"status": "killed"}
     assert files_of(folder) == {**before, ".hydra/config.yaml": b"new"}
     assert not former.exists()
@@ -65,10 +65,10 @@ def test_the_latest_that_can_go_on_does(tmp_path: Path, former: Path, folder: Pa
     early, other, gone = stopped(tmp_path / "2"), stopped(tmp_path / "3"), tmp_path / "4"
     (early / "checkpoints" / "last.pt").unlink()
     (other / "my notes.txt").write_text("the other one")
-    assert taken_over([gone, early, other, former], folder, resolve(WORDS)) is not None
+    assert taken_over([gone, early, other, former], folder, resolve(WORDS), pytest.fail) is not None
     assert (folder / "my notes.txt").read_text() == "the other one"
     assert early.exists() and former.exists() and not other.exists() and not gone.exists()
-    assert taken_over([], folder, resolve(WORDS)) is None
+    assert taken_over([], folder, resolve(WORDS), pytest.fail) is None
 
 
 @pytest.mark.parametrize(
@@ -84,13 +84,26 @@ def test_the_latest_that_can_go_on_does(tmp_path: Path, former: Path, folder: Pa
 def test_settings_that_change_its_numbers_begin_another_run(former: Path, folder: Path, word: str, same: bool) -> None:
     before = files_of(former)
     changed = {word.partition("=")[0]: word for word in [*WORDS, word]}
-    assert (taken_over([former], folder, resolve([*changed.values()])) is not None) == same
+    told: list[str] = []
+    assert (taken_over([former], folder, resolve([*changed.values()]), told.append) is not None) == same
+    assert ["its settings have changed since (" in line for line in told] == [True] * (not same)
     if not same:
         assert files_of(former) == before and [*files_of(folder)] == [".hydra/config.yaml"]
 
 
-@pytest.mark.parametrize("case", ["written", "no checkpoint", "no JSON", "a link leads out", "checkpoints are there"])
-def test_what_cannot_be_taken_stays_whole(tmp_path: Path, former: Path, folder: Path, case: str) -> None:
+@pytest.mark.parametrize(
+    ("case", "why"),
+    [
+        ("written", "is writing this run"),
+        ("no checkpoint", ""),
+        ("no JSON", "experiment.json: not readable as JSON"),
+        ("a link leads out", "a link that leads out of"),
+        ("checkpoints are there", "Directory not empty"),
+    ],
+)
+def test_what_cannot_be_taken_stays_whole_and_it_is_said_why(
+    tmp_path: Path, former: Path, folder: Path, case: str, why: str
+) -> None:
     writer = RunFolder(former)
     if case == "written":
         writer.__enter__()
@@ -104,8 +117,10 @@ def test_what_cannot_be_taken_stays_whole(tmp_path: Path, former: Path, folder: 
         (folder / "checkpoints").mkdir()
         (folder / "checkpoints" / "best.pt").write_bytes(b"another run's")
     before = files_of(former)
-    assert taken_over([former], folder, resolve(WORDS)) is None
+    told: list[str] = []
+    assert taken_over([former], folder, resolve(WORDS), told.append) is None
     assert files_of(former) == before
+    assert [why in line for line in told] == [True] * bool(why)
     writer.__exit__()
 
 
@@ -131,7 +146,7 @@ def test_killed_on_the_way_one_of_the_folders_holds_all_it_takes(
         move(former, folder)
     monkeypatch.undo()
     last = with_hydra(tmp_path / "6", "newest")
-    assert taken_over([folder, former], last, resolve(WORDS)) is not None
+    assert taken_over([folder, former], last, resolve(WORDS), str) is not None
     found = files_of(last)
     assert json.loads(found["experiment.json"])["seed"] == 3
     assert found["metrics.jsonl"].count(b"\n") == 2
@@ -140,13 +155,15 @@ def test_killed_on_the_way_one_of_the_folders_holds_all_it_takes(
 
 def test_the_run_of_another_sweep_stays_there(former: Path, tmp_path: Path) -> None:
     before = files_of(former)
-    assert taken_over([former], with_hydra(tmp_path / "copy" / "5", "new"), resolve(WORDS)) is None
+    told: list[str] = []
+    assert taken_over([former], with_hydra(tmp_path / "copy" / "5", "new"), resolve(WORDS), told.append) is None
+    assert told == [f"{former}: lies in another folder than this sweep's trials"]
     assert files_of(former) == before
 
 
 def test_what_lies_in_the_folder_already_goes_on_there(former: Path) -> None:
     before = files_of(former)
-    assert taken_over([former], former.parent / "." / former.name, resolve(WORDS)) is not None
+    assert taken_over([former], former.parent / "." / former.name, resolve(WORDS), pytest.fail) is not None
     assert files_of(former) == before
 
 
@@ -155,4 +172,4 @@ def test_a_trial_whose_former_cannot_be_read_is_no_error(former: Path, folder: P
     (former / "experiment.json").mkdir()
     with pytest.raises(VisrunError):
         taking_over.read_json(former / "experiment.json")
-    assert taken_over([former, tmp_path / "9"], folder, resolve(WORDS)) is None
+    assert taken_over([former, tmp_path / "9"], folder, resolve(WORDS), str) is None

@@ -327,6 +327,15 @@ def test_a_lost_trial_is_told_once(said):
     assert said() == ["trial 0 started", "trial 0 did not end; its point is queued again", "trial 1 started"]
 
 
+def test_a_trial_that_begins_anew_is_told_once_with_the_reason(said):
+    table = Table(Screen(), ONE)
+    table.update([make(0, W)], now=NOW)
+    running = make(0, R, folder="x", anew="last.pt is damaged")
+    for told in (["trial 0 started", "trial 0 starts anew: last.pt is damaged"], []):
+        table.update([running], now=NOW)
+        assert said() == told
+
+
 def test_ends_without_facts_and_on_the_front(said):
     table = Table(Screen(), TWO)
     table.update([], now=NOW)

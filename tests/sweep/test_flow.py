@@ -292,6 +292,16 @@ def test_a_stop_between_two_trials_is_never_lost(sweeper):
     assert "stopped; go on with: visrun -m" in output
 
 
+def test_a_stop_after_the_last_trial_leaves_nothing_to_go_on_with(sweeper):
+    sweeper.body(ENDING.replace("number != 1", "number != 3"))
+    process = sweeper.start(*SEARCH)
+    sweeper.wait("ready", 1)
+    process.send_signal(signal.SIGINT)
+    output = ended(process, 130)
+    assert sweeper.states("mine") == ["COMPLETE"] * 4
+    assert "stopped; go on with" not in output and last_line(output) == "4 trials: 4 complete, 0 pruned, 0 failed"
+
+
 def test_a_long_search_makes_its_tickets_as_it_goes(sweeper):
     sweeper.body("""
 from visrun.sweep import controller, joining, worker

@@ -85,13 +85,20 @@ def test_where_its_former_attempts_were_stopped(queue: Queue, tmp_path: Path) ->
     assert found == [Path("/where/it/began/7"), sweep / "6", Path("/where/it/began/5")]
 
 
-def test_one_that_failed_is_begun_anew(queue: Queue, tmp_path: Path) -> None:
+@pytest.mark.parametrize("died", [False, True])
+def test_one_that_failed_is_begun_anew_unless_its_process_died(queue: Queue, tmp_path: Path, died: bool) -> None:
     queue.note(5, folder=str(tmp_path / "5"))
-    queue.fail(5, "the loss became NaN")
+    queue.fail(5, "the loss became NaN", died=died)
     queue.replace_lost(failed=True)
     assert queue.claim(6).number == 6
     trial = SweepTrial(Handle(str(tmp_path / "study.journal"), "my study", 6, {"name": "none"}))
-    assert trial.formers(tmp_path / "6") == []
+    assert trial.formers(tmp_path / "6") == [tmp_path / "5"] * died
+
+
+def test_what_is_not_gone_on_with_is_told(queue: Queue, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trial_of(queue, tmp_path).begins_anew("last.pt is damaged")
+    assert queue.trials()[5].user_attrs["anew"] == "last.pt is damaged"
+    assert "warning: this trial starts anew: last.pt is damaged" in capsys.readouterr().out
 
 
 def test_it_notes_what_the_run_was(queue: Queue, tmp_path: Path) -> None:

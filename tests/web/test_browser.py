@@ -364,6 +364,37 @@ def test_a_recipe_fills_the_form_below_what_was_changed(watched: Watched) -> Non
     assert "learning_rate=0.003" in command.text_content()
 
 
+def test_a_recipe_takes_the_place_of_the_former_one_but_for_what_the_user_changed(watched: Watched) -> None:
+    page, command = watched.page, watched.page.locator("#command")
+    recipe = page.get_by_label("Recipe", exact=True)
+    recipe.select_option("from_scratch")
+    sync_api.expect(command).to_contain_text("max_epochs=200", timeout=MS)
+    recipe.select_option("fine_tune")
+    sync_api.expect(command).not_to_contain_text("max_epochs=200", timeout=MS)
+    alone = command.text_content()
+    assert "pretrained=false" not in alone and "run.ema" not in alone
+    page.get_by_role("button", name="Reset all").first.click()
+    sync_api.expect(command).to_have_text("visrun", timeout=MS)
+    recipe.select_option("fine_tune")
+    sync_api.expect(command).to_have_text(alone, timeout=MS)
+    page.get_by_label("Max Epochs", exact=True).fill("33")
+    sync_api.expect(command).to_contain_text("max_epochs=33", timeout=MS)
+    recipe.select_option("quick")
+    page.locator(".notice", has_text="recipe=quick").get_by_text("Kept as you set them: max_epochs.").wait_for()
+
+
+def test_an_undo_takes_nothing_back_that_came_after_it(watched: Watched) -> None:
+    page, command = watched.page, watched.page.locator("#command")
+    page.get_by_label("Max Epochs", exact=True).fill("33")
+    sync_api.expect(command).to_contain_text("max_epochs=33", timeout=MS)
+    page.get_by_role("button", name="Reset all").first.click()
+    undo = page.locator(".notice").get_by_role("button", name="Undo")
+    undo.wait_for()
+    page.get_by_label("Batch Size", exact=True).fill("24")
+    sync_api.expect(command).to_contain_text("batch_size=24", timeout=MS)
+    sync_api.expect(undo).to_have_count(0)
+
+
 def test_markup_in_a_dataset_is_text(watched: Watched, served: Served) -> None:
     page = watched.page
     root = photos(served.cwd / "strange photos")
@@ -648,6 +679,24 @@ def test_a_run_whose_folder_is_deleted_is_gone_and_has_not_failed(watched: Watch
     sync_api.expect(head).to_have_count(0)
 
 
+@pytest.mark.parametrize("trial", [False, True])
+def test_the_page_of_what_had_ended_notices_that_its_folder_goes(trial: bool, watched: Watched, served: Served) -> None:
+    page, place = watched.page, served.cwd / ("multirun/goes-on" if trial else "outputs/day")
+    folder = write(place / "0", result={"status": "killed"}, rows=[row(1, 0.5)])
+    if trial:
+        (place / "trials.csv").write_text(f"{HEAD}\n1,queued,,,,,,,,\n")
+    page.evaluate(f"location.hash = '#/run/{Library(served.cwd).place(folder, 'trial' if trial else 'run').id}'")
+    sync_api.expect(page.locator("#detail .run-title")).to_contain_text("killed", timeout=MS)
+    shutil.rmtree(folder)
+    said = page.locator("#detail .error")
+    sync_api.expect(said).to_contain_text("The folder of this run is gone.", timeout=MS)
+    watched.wrong[:] = [line for line in watched.wrong if "404" not in line]  # by which it is known
+    if trial:
+        said.get_by_role("link").click()
+        sync_api.expect(page.locator("#detail .run-title")).to_contain_text("Sweep", timeout=MS)
+        shutil.rmtree(place)
+
+
 def test_a_resumed_run_that_was_refused_without_a_word_alarms(watched: Watched, served: Served) -> None:
     page = watched.page
     folder = write(served.cwd / "outputs" / "refused", result={"status": "killed"}, ui={**GONE, "exit_code": 2})
@@ -722,6 +771,25 @@ def test_a_tick_keeps_the_focus_while_a_run_trains(watched: Watched, served: Ser
             write(folder, rows=[row(i, 0.5) for i in range(1, 3 + more)])
             sync_api.expect(line.locator(".sub")).not_to_have_text(seen)
             sync_api.expect(line.locator(place)).to_be_focused()
+    shutil.rmtree(folder)
+
+
+def test_a_slow_click_outlasts_a_change_of_the_list(watched: Watched, served: Served) -> None:
+    page, folder = watched.page, served.cwd / "outputs" / "day" / "pressed"
+    with living() as lock:
+        write(folder, **{**TRAINING, "lock": lock}, rows=[row(1, 0.5)])
+        page.locator("#to-runs").click()
+        line = page.locator("#runs-list li", has=page.get_by_title("day/pressed"))
+        seen = line.locator(".sub").text_content()
+        line.locator("input").hover()
+        page.mouse.down()
+        write(folder, rows=[row(i, 0.5) for i in range(1, 4)])
+        with page.expect_response("**/api/runs"), page.expect_response("**/api/runs"):
+            pass
+        page.mouse.up()
+        sync_api.expect(line.locator("input")).to_be_checked()
+        sync_api.expect(line.locator(".sub")).not_to_have_text(seen)
+        line.locator("input").uncheck()
     shutil.rmtree(folder)
 
 

@@ -79,6 +79,7 @@ def write_recipe(folder: Path, text: str) -> None:
 @pytest.mark.parametrize("recipe", sorted(file.stem for file in (conf_dir() / "recipe").glob("*.yaml")))
 def test_a_recipe_in_the_form_is_that_of_the_command_line(recipe: str, task: str, composer: Composer) -> None:
     found = with_recipe(recipe, State(task=task), composer)
+    assert found.pop("kept") == []
     form, typed = fill(*found.values(), composer), composer.look((f"task={task}", f"recipe={recipe}"))
     assert typed.resolved is not None and found["touched"]
     named = told(typed) | {"recipe": None}
@@ -89,7 +90,8 @@ def test_a_recipe_in_the_form_is_that_of_the_command_line(recipe: str, task: str
 def test_a_recipe_goes_below_what_was_touched(composer: Composer) -> None:
     touched = {"max_epochs": "7", "learning_rate": "x", "warmup_epochs": 5}
     found = with_recipe("quick", State(task="classification", touched=touched), composer)
-    assert found == {"task": "classification", "model": None, "touched": {"early_stopping_patience": 0, **touched}}
+    whole = {"task": "classification", "model": None, "touched": {"early_stopping_patience": 0, **touched}}
+    assert found == {**whole, "kept": ["max_epochs", "warmup_epochs"]}
 
 
 def test_a_recipe_that_there_is_none_of_is_refused(composer: Composer) -> None:
@@ -101,7 +103,7 @@ def test_a_recipe_that_there_is_none_of_is_refused(composer: Composer) -> None:
 def test_the_task_of_a_recipe_takes_the_place_of_the_default_one(before: str, after: str, tmp_path: Path) -> None:
     write_recipe(tmp_path, "task: segmentation\nmax_epochs: 3\n")
     found = with_recipe("mine", State(task=before), Composer(tmp_path))
-    assert found == {"task": after, "model": None, "touched": {"max_epochs": 3}}
+    assert found == {"task": after, "model": None, "touched": {"max_epochs": 3}, "kept": []}
 
 
 def test_a_recipe_with_plugins_that_the_page_has_not_is_refused(tmp_path: Path) -> None:

@@ -881,3 +881,19 @@ def test_notes_add_up(tmp_path: Path) -> None:
     note(tmp_path, a=1, b=2)
     note(tmp_path, b=3)
     assert json.loads((tmp_path / UI).read_text()) == {"a": 1, "b": 3}
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "asked"),
+    [
+        ("classification", {"multilabel": True}, True),
+        ("classification", {}, False),
+        ("object_detection", {}, True),
+        ("regression", {}, False),
+    ],
+)
+def test_a_threshold_is_offered_where_what_is_predicted_depends_on_one(
+    task: str, data: dict[str, Any], asked: bool, tmp_path: Path
+) -> None:
+    folder = write(tmp_path, result={"status": "finished", "data": data}, words=(f"task={task}",))
+    assert bool(detail(folder)["threshold"]) == asked

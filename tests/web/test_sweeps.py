@@ -157,6 +157,15 @@ def test_what_a_sweep_stopped_with_had_not_failed_and_is_gone_on_with(table: boo
     assert (told["counts"], told["ended"], told["can_resume"]) == ({"stopped": 2}, 0, True)
 
 
+def test_a_stopped_trial_whose_point_waits_again_says_so(tmp_path: Path) -> None:
+    folder = write(tmp_path / "multirun" / "s", ui={**GONE, "kind": "sweep", "trials": 2, "words": ["-m"]})
+    write(folder / "0", result={"status": "killed"})
+    rows = ["1,queued,,adam,0.1,,,,,,", "2,queued,,adam,0.2,,,,,,"]  # 2 stands for 0
+    (folder / "trials.csv").write_text("\n".join([TABLE.splitlines()[0], *rows]))
+    told = [(trial["state"], trial.get("reason")) for trial in detail(folder, Library(tmp_path))["trials"]]
+    assert told == [("stopped", "queued again under another number"), ("queued", ""), ("queued", "")]
+
+
 def test_a_trial_that_failed_and_is_run_again_counts_no_more(tmp_path: Path) -> None:
     folder = write(tmp_path / "multirun" / "s", ui={**GONE, "kind": "sweep", "trials": 2, "words": ["-m"]})
     write(folder / "0", result={"status": "failed"})

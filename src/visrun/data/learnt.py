@@ -3,42 +3,66 @@
 from __future__ import annotations
 
 import hashlib
-import heapq
 import os
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
-MOST = 64
+MOST = 128  # images that are noted
 TAIL = 1 << 16  # bytes at a file's end that are looked at, where images of one kind differ
+BEYOND = "~"  # after every digest
 
 
-def sample(images: Iterable[Path]) -> dict[str, str]:
-    """Of up to MOST images, chosen by their names, what the name and the content stand for.
+def sample(images: Iterable[Path]) -> str:
+    """Some MOST images, as ``NAME=CONTENT`` with a space between two: what stands for the file's name and its content.
 
-    A name is that of the file in its folder; of equal ones one counts. What cannot be read is left out.
+    They are those whose names' digests are the smallest, and so the same of any set that has them. What cannot be read
+    is left out.
     """
-    named = {_digest(_name(image)): image for image in images}
-    found = {name: _content(named[name]) for name in heapq.nsmallest(MOST, named)}
-    return {name: content for name, content in found.items() if content}
+    named = _by_name(images)
+    found: list[str] = []
+    for name in sorted(named):
+        contents = {content for image in named[name][:MOST] if (content := _content(image))}
+        found += sorted(f"{name}={content}" for content in contents)
+        if len(found) >= MOST:
+            break
+    return " ".join(found)
 
 
-def share(noted: Mapping[str, object], images: Iterable[Path]) -> float:
-    """The share of a `sample` that is among ``images``, from 0 to 1; 0 of an empty one."""
-    named = ((_digest(_name(image)), image) for image in images)
-    found = {name for name, image in named if name in noted and _content(image) == noted[name]}
-    return len(found) / len(noted) if noted else 0.0
+def share(noted: str, images: Iterable[Path]) -> float:
+    """The share of ``images``, from 0 to 1, that are those of which ``noted`` is the `sample`, by some of them."""
+    known = defaultdict(set)
+    for pair in noted.split():
+        name, _, content = pair.partition("=")
+        known[name].add(content)
+    limit = max(known, default="") if len(noted.split()) >= MOST else BEYOND
+    looked = [(name, image) for name, of_name in _by_name(images).items() if name <= limit for image in of_name]
+    found = sum(_is_known(image, known[name]) for name, image in looked if name in known)
+    return found / len(looked) if looked else 0.0
 
 
-def _name(image: Path) -> bytes:
-    return "/".join(image.parts[-2:]).encode("utf-8", "surrogateescape")
+def _by_name(images: Iterable[Path]) -> dict[str, list[Path]]:
+    named = defaultdict(list)
+    for image in images:
+        named[_digest(image.name.encode("utf-8", "surrogateescape"))].append(image)
+    return named
+
+
+def _is_known(image: Path, contents: set[str]) -> bool:
+    try:
+        size = f"{image.stat().st_size}-"
+    except OSError:
+        return False
+    return any(content.startswith(size) for content in contents) and _content(image) in contents
 
 
 def _content(image: Path) -> str:
+    """Its bytes and a digest of the last of them; "" of what cannot be read."""
     try:
         with image.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - TAIL))
-            return _digest(b"%d " % size + file.read())
+            return f"{size}-{_digest(file.read())}"
     except OSError:
         return ""
 

@@ -107,7 +107,9 @@ def close_dead(folder: Path, status: str, reason: str) -> None:
         result = part_of(content, "result")
         if result.get("status") == "running" and writer_of(folder) is None:
             ended = {"status": status, "reason": reason, "ended": now()}
-            RunFolder(folder).write_experiment({**content, "result": {**result, **ended}})
+            files = RunFolder(folder)
+            files.write_experiment({**content, "result": {**result, **ended}})
+            files.tell(status)
 
 
 def now() -> str:

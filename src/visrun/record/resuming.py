@@ -27,7 +27,16 @@ from visrun.training import Progress
 
 
 class CannotResume(UserError):
-    """A run cannot be gone on with; it is left as it is."""
+    """A run cannot be gone on with; it is left as it is.
+
+    Args:
+        reason: Why.
+        onward: What a person can do.
+    """
+
+    def __init__(self, reason: str, onward: str) -> None:
+        super().__init__(f"{reason}{onward}")
+        self.reason = reason
 
 
 @contextmanager
@@ -36,7 +45,8 @@ def _refused() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise CannotResume(str(error)) from error
+        reason, end, onward = str(error).partition("; ")
+        raise CannotResume(reason, end + onward) from error
 
 
 @_refused()
@@ -131,7 +141,7 @@ def require_same_data(former: Mapping[str, Any] | None, dataset: Dataset, folder
     if former and noted not in (None, dataset.fingerprint):
         told = ", ".join(_changes(part_of(former, "result"), dataset)) or "other files or labels in train"
         onward = f"put it back, or {new_run(folder, former)}"
-        raise CannotResume(f"data: the dataset has changed since the run began ({told}): {onward}")
+        raise CannotResume(f"data: the dataset has changed since the run began ({told})", f": {onward}")
 
 
 def _changes(result: Mapping[str, Any], dataset: Dataset) -> list[str]:

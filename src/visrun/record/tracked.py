@@ -87,6 +87,7 @@ def noted_of(dataset: Dataset) -> dict[str, Any]:
         "root": str(dataset.root),
         "splits": {split: len(records) for split, records in dataset.splits.items()},
         "classes" if dataset.classes else "targets": list(dataset.classes or dataset.targets),
+        **({"multilabel": True} if dataset.multilabel else {}),
         "learnt": learnt.sample(record.image for record in dataset.splits["train"]),
     }
 

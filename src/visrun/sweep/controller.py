@@ -224,13 +224,14 @@ class Controller:
         missing = results.write_results(self.queue.study, trials, plan.folder)
         self.parent.update(self.queue.study, trials)
         self.parent.files([plan.folder / RESULTS, plan.folder / TABLE])
-        if not stopped:
+        left = stopped and self._wants_more()
+        if not left:
             self._draw(trials)
         warning = self.parent.tracker.finish("killed" if stopped else "finished")
         early = self._why_early(trials)
         for line in [*missing, *([early] if early else []), *([warning] if warning else [])]:
             self.screen.warn(line)
-        if stopped:
+        if left:
             self.screen.say(f"stopped; go on with: {again(plan)}")
         tracker = self.parent.tracker
         link = f"{tracker.link}{f'  after: {tracker.command}' if tracker.command else ''}"

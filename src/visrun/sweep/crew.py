@@ -148,7 +148,7 @@ class Slots:
             if stopping:
                 self.queue.give_back(trial.number)
             else:
-                self.queue.fail(trial.number, died(code))
+                self.queue.fail(trial.number, died(code), died=True)
             end_run(self.tracker, self.folder, trial, "killed" if stopping else "failed", died(code))
         return bool(mine)
 
@@ -215,7 +215,7 @@ class Orphans:
             elif signer(trial) not in watched and has_died(trial):
                 if all(other.number != trial.number for other in queue.every(TrialState.RUNNING)):
                     continue  # it was ended by its process, which then left
-                queue.fail(trial.number, "its process died")
+                queue.fail(trial.number, "its process died", died=True)
                 end_run(self.tracker, self.folder, trial, "failed", "its process died")
 
 

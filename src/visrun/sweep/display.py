@@ -80,6 +80,7 @@ class News:
     def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep
         self.started: set[int] = set()
+        self.anew: set[int] = set()
         self.ended: set[int] | None = None
         self.sampled: dict[int, dict[str, object]] = {}  # what a trial's parameters were the last time
         self.complete: list[FrozenTrial] = []
@@ -91,7 +92,7 @@ class News:
         if self.ended is None:
             self._remember(done)
             return [*self._before(done), *self._starts(trials)]
-        lines = [*self._lost(trials), *self._starts(trials)]
+        lines = [*self._lost(trials), *self._starts(trials), *self._anew(trials)]
         done = [trial for trial in done if trial.number not in self.ended]
         for trial in sorted(done, key=lambda trial: (trial.datetime_complete or datetime.max, trial.number)):
             self._remember([trial])
@@ -120,6 +121,12 @@ class News:
                 self.started.add(trial.number)
                 lines.append(f"trial {trial.number} started: {settings(trial)}".removesuffix(": "))
         return lines
+
+    def _anew(self, trials: Sequence[FrozenTrial]) -> list[str]:
+        """Why a trial does not go on where a former attempt was stopped."""
+        told = [trial for trial in trials if "anew" in trial.user_attrs and trial.number not in self.anew]
+        self.anew |= {trial.number for trial in told}
+        return [f"trial {trial.number} starts anew: {trial.user_attrs['anew']}" for trial in told]
 
     def _is_sampled(self, trial: FrozenTrial) -> bool:
         """Whether a trial has all its parameters: they are written one by one, and only then the run begins."""

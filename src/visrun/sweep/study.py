@@ -167,10 +167,14 @@ class Queue:
         """A trial was ended by the pruner; its last reported value stands."""
         self._tell(number, TrialState.PRUNED)
 
-    def fail(self, number: int, reason: str) -> None:
-        """A trial failed, and counts as failed; nothing happens where it has ended, as one that was lost before."""
+    def fail(self, number: int, reason: str, *, died: bool = False) -> None:
+        """A trial failed, and counts as failed; nothing happens where it has ended, as one that was lost before.
+
+        Args:
+            died: Whether its process was ended from outside: where it is run again, it goes on from its checkpoint.
+        """
         with suppress(UpdateFinishedTrialError):
-            self.note(number, reason=reason, failed=True)
+            self.note(number, reason=reason, failed=True, **({"died": True} if died else {}))
             self._tell(number, TrialState.FAIL)
 
     def give_back(self, number: int) -> None:

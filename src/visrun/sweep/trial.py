@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.exceptions import TrialPruned
 from optuna.study import StudyDirection
 
+from visrun.console import Screen
 from visrun.errors import VisrunError
 from visrun.record.sweep_files import ATTRIBUTE
 from visrun.record.sweep_table import place_of
@@ -80,12 +81,22 @@ class SweepTrial:
         return {**parent, **own, "study": self.handle.study}
 
     def formers(self, folder: Path) -> list[Path]:
-        """Where the lost trials that this one stands for were written, the latest first; ``folder`` is its own."""
+        """Where the trials that this one stands for were written, the latest first; ``folder`` is its own.
+
+        What failed by its own doing would fail again, and is begun anew.
+        """
         trials, found = self.queue.every(), list[Path]()
         trial = trials[self.handle.number]
-        while (number := trial.user_attrs.get("again")) is not None and is_lost(trial := trials[number]):
+        while (number := trial.user_attrs.get("again")) is not None and (
+            is_lost(trial := trials[number]) or trial.user_attrs.get("died")
+        ):
             found.append(place_of(folder.parent, number, trial.user_attrs.get("folder")))
         return found
+
+    def begins_anew(self, why: str) -> None:
+        """Say that what a former attempt has trained is not gone on with, here and to who leads the sweep."""
+        Screen().warn(f"this trial starts anew: {why}")
+        self.queue.note(self.handle.number, anew=why)
 
     def begin(self, folder: Path) -> None:
         """Note where the run is written."""

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from visrun.config.choices import own_file
 from visrun.config.experiment import Experiment, load_experiment, read_experiment
-from visrun.config.fields import show
+from visrun.config.fields import flatten, show
 from visrun.config.lines import texts
 from visrun.config.saved import NO_PRESET, foreign_preset
 from visrun.config.spelling import to_override
@@ -79,7 +79,8 @@ def _form_of(found: Experiment, composer: Composer) -> dict[str, Any]:
 
 
 def with_recipe(name: str, state: State, composer: Composer) -> dict[str, Any]:
-    """``task``, ``model`` and ``touched`` of the form with a recipe's values below what the user touched.
+    """``task``, ``model`` and ``touched`` of the form with a recipe's values below what the user touched; and ``kept``,
+    the keys in which the user's word goes before the recipe's.
 
     A task that the recipe names is taken in place of the default one, which is in no command.
 
@@ -102,10 +103,12 @@ def with_recipe(name: str, state: State, composer: Composer) -> dict[str, Any]:
         brought = {key for key, source in told.items() if source == "file"}
         model = str(values["model"]) if "model" in brought else state.model
         touched = {key: values[key] for key in editable() if key in brought} | state.touched
+        held = flatten(own_file("recipe", name, composer.conf))
         return {
             "task": task,
             "model": model,
             "touched": _without_defaults(task, model, touched, composer) | state.touched,
+            "kept": [key for key, value in state.touched.items() if key in held and str(held[key]) != str(value)],
         }
 
 

@@ -178,11 +178,11 @@ def _changed(facts: Facts) -> list[str]:
 
 def _of_sweep(facts: Facts, names: Collection[str]) -> dict[str, Any]:
     whole = {"task", "created"} <= facts.ui.keys()
-    trial = Facts(facts.folder, read_object(facts.folder / "0" / FILE_NAME), {}, {}, None)
+    begun = [name for name in names if name.isdecimal()]  # Hydra's own sweepers write no table
+    trial = Facts(facts.folder, _first_trial(facts.folder, begun), {}, {}, None)
     first = {} if whole else trial.experiment  # of a command line's sweep
     head, table = table_of(facts.folder)
     ended = [row for row in table.values() if row.get("state") in SETTLED]
-    begun = [name for name in names if name.isdecimal()]  # Hydra's own sweepers write no table
     best = [row for row in table.values() if row.get("best")]
     monitor = head[2] if len(best) == 1 and len(head) > 2 else ""  # a Pareto front has no one value
     value = finite_in(best[0].get(monitor)) if monitor else None
@@ -200,8 +200,15 @@ def _of_sweep(facts: Facts, names: Collection[str]) -> dict[str, Any]:
         "root": trial.root,
         "dataset": trial.dataset,
         "trials": len(ended if head else begun),
+        "wanted": facts.ui.get("trials") or read_object(facts.folder / LEAD).get("n_trials"),
         "created": _created(facts, first),
     }
+
+
+def _first_trial(folder: Path, numbers: Collection[str]) -> dict[str, Any]:
+    """What experiment.json of the first trial holds that has one: where trials went on under others, it is not 0."""
+    files = (folder / number / FILE_NAME for number in sorted(numbers, key=int))
+    return next((content for file in files if (content := read_object(file))), {})
 
 
 def _created(facts: Facts, first: Mapping[str, Any] | None = None) -> str:

@@ -12,13 +12,14 @@ from typing import Any
 from visrun import console
 from visrun.errors import ERROR, UserError
 from visrun.figures import plots
-from visrun.files import read_object
+from visrun.files import part_of, read_object
 from visrun.numbers import numbers_of
 from visrun.patience import epochs_waited
 from visrun.record.epochs import Row, best_row, monitor_of
 from visrun.record.run_folder import RunFolder, read_json
 from visrun.record.run_settings import learns
 from visrun.run_files import EPOCH_SECONDS, FILE_NAME, LOG, PLOTS, SECONDS, SPEED
+from visrun.tables import TaskEntry
 from visrun.text import printable
 from visrun.tracking.names import RECORD
 from visrun.web.processes import CONSOLE
@@ -62,9 +63,14 @@ def detail(folder: Path) -> dict[str, Any]:
         "can_stop": facts.pid is not None and state in ("starting", "running"),
         "can_resume": not facts.living and state in ("killed", "failed", "unfinished") and bool(facts.experiment),
         "can_try": os.path.isfile(RunFolder(folder).best),  # noqa: PTH113 (it may lie where we may not look)
-        "threshold": entry.threshold if entry else "",
+        "threshold": entry.threshold if entry and _has_threshold(entry, result) else "",
         "can_edit": (folder / FILE_NAME).is_file() or "form" in facts.ui,
     }
+
+
+def _has_threshold(entry: TaskEntry, result: Mapping[str, Any]) -> bool:
+    """Whether what is predicted depends on one: of one label an image has, the likeliest is taken."""
+    return entry.target != "label" or bool(part_of(result, "data").get("multilabel"))
 
 
 def ends(facts: Facts, *, badly: bool) -> dict[str, Any]:

@@ -51,6 +51,8 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
         place = library.place(folders[number], "trial") if live.pop("is_run", False) else None
         if not facts.living and live.get("state") is None and known.get("state", "running") == "running":
             live["state"] = "stopped"  # it ended with its sweep, as it started
+        if live.get("state") == "stopped" and number not in table and number < max(table, default=0):
+            live["reason"] = "queued again under another number"
         trials.append({"number": number, "id": place.id if place else None, **merged(known, live)})
     best = [number for number, row in table.items() if row.get("best")]
     if not table:  # Hydra's own sweepers write none

@@ -91,6 +91,7 @@ export function notice(text, { kind = "", action, label } = {}) {
   line.append(button("✕", () => line.remove(), { className: "plain", "aria-label": "Dismiss" }));
   place.prepend(line);
   while (place.children.length > 4) place.lastChild.remove();
+  return line;
 }
 
 export const pass = () => find("passing").replaceChildren();

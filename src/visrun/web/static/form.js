@@ -42,6 +42,7 @@ export function build(told) {
   find("more").addEventListener("toggle", buildMore);
   find("more-filter").addEventListener("input", filter);
   find("reset-all").addEventListener("click", resetAll);
+  listen(outdated);
   listen(refresh);
 }
 
@@ -82,6 +83,17 @@ function buildWhat() {
   );
 }
 
+// What the recipe that was taken last has brought: the next one takes its place.
+let brought = null;
+const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+function withoutRecipe() {
+  const mine = copy();
+  for (const [key, value] of Object.entries(brought?.touched ?? {}))
+    if (same(mine.touched[key], value)) delete mine.touched[key];
+  if (brought?.model && brought.model === mine.model) mine.model = null;
+  return mine;
+}
+
 // Not a field: its values become the form's, below what the user has changed.
 function buildRecipes() {
   const recipe = find("recipe");
@@ -89,8 +101,13 @@ function buildRecipes() {
   recipe.addEventListener("change", async () => {
     const name = recipe.value;
     recipe.value = "";
+    const [former, mine] = [brought, withoutRecipe()];
     try {
-      take(await post("/api/recipe", { ...form, recipe: name }), `The form has the values of recipe=${name}.`);
+      const { kept, ...whole } = await post("/api/recipe", { ...mine, recipe: name });
+      const yours = kept.length ? ` Kept as you set them: ${kept.join(", ")}.` : "";
+      take(whole, `The form has the values of recipe=${name}.${yours}`, () => (brought = former));
+      const changed = Object.entries(whole.touched).filter(([key, value]) => !same(mine.touched[key], value));
+      brought = { model: whole.model === mine.model ? null : whole.model, touched: Object.fromEntries(changed) };
     } catch (error) {
       notice(error.lines.join(" "), { kind: "bad" });
     }
@@ -123,6 +140,10 @@ function filter() {
     one.row.classList.toggle("filtered", text !== "" && !one.row.textContent.toLowerCase().includes(text));
 }
 
+// How to end each Undo that would take back what is changed from now on as well.
+const undos = [];
+const outdated = () => undos.splice(0).forEach((end) => end());
+
 // The form becomes another one, which is said and can be undone; `undone` sets back what else has changed.
 export function take(whole, told, undone = () => {}) {
   const before = copy();
@@ -131,7 +152,8 @@ export function take(whole, told, undone = () => {}) {
     replace(before);
   };
   replace(whole);
-  notice(told, { label: "Undo", action: undo });
+  const line = notice(told, { label: "Undo", action: undo });
+  undos.push(() => line.remove());
 }
 
 const resetAll = () => take({ task: form.task }, "Everything is back to its default.");
@@ -204,7 +226,8 @@ function dropped(gone, before) {
   forget(keys);
   for (const key of keys) {
     const undo = before ? { label: "Undo", action: () => replace(before) } : {};
-    notice(`${gone[key]}. It is back to its default.`, { kind: "warn", ...undo });
+    const line = notice(`${gone[key]}. It is back to its default.`, { kind: "warn", ...undo });
+    if (before) undos.push(() => line.querySelector("button").remove()); // what it says stays true
   }
 }
 

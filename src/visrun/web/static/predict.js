@@ -60,7 +60,10 @@ export function tryPanel(place, id, { can_try: can, threshold: decides }) {
       refused = error.lines;
     }
     await look();
-    if (refused.length) wrong(refused);
+    if (!refused.length) return;
+    for (const former of [said, command]) say(former, ""); // which would stand as if they were of this try
+    gallery.replaceChildren();
+    wrong(refused);
   }
 
   async function look() {
@@ -116,7 +119,7 @@ function words({ state, count, shown, folder, exit_code: code }) {
   const how = {
     running: "Predicting",
     stopped: "Stopped by you",
-    failed: `Failed (exit code ${code})`,
+    failed: count ? `Done but for what is named below (exit code ${code})` : `Failed (exit code ${code})`,
     done: "Done",
     ended: "Ended",
   };

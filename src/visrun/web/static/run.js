@@ -70,7 +70,8 @@ async function glance(id) {
   }
   facts = told ?? facts;
   if (told) show();
-  if (told?.living !== false) timer = setTimeout(follow, PAUSE);
+  if (told?.living && !document.hidden) listen(id);
+  else timer = setTimeout(() => glance(id), PAUSE);
 }
 
 function listen(id) {
@@ -87,8 +88,8 @@ function listen(id) {
   source.addEventListener("log", (event) => log(JSON.parse(event.data)));
   source.addEventListener("use", (event) => use(JSON.parse(event.data)));
   source.addEventListener("end", () => {
-    source?.close();
-    source = null;
+    unfollow();
+    timer = setTimeout(() => glance(id), PAUSE); // its folder may go, as a stopped trial's does once its sweep goes on
   });
   source.addEventListener("gone", missing);
   source.onerror = () => {
@@ -101,8 +102,10 @@ function listen(id) {
 
 function missing() {
   const said = facts ? "The folder of this run is gone." : "There is no such run.";
+  const sweep = facts?.kind === "trial" && facts.sweep;
+  const onward = h("a", { href: `#/sweep/${sweep}` }, "A trial that was stopped goes on with its sweep.");
   close();
-  find("detail").replaceChildren(h("p", { className: "error" }, said));
+  find("detail").replaceChildren(h("p", { className: "error" }, said, ...(sweep ? [" ", onward] : [])));
 }
 
 function frame() {

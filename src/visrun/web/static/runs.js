@@ -7,6 +7,7 @@ import { close as closeSweep, open as openSweep } from "./sweep.js";
 
 const PAUSE = 2500,
   FIRST = 100,
+  LONGEST_PRESS = 10000,
   DATED = /^\d{4}-\d\d-\d\d\//; // the name of what nobody has named
 let known = [],
   more = 0,
@@ -14,7 +15,9 @@ let known = [],
   larger = {},
   chosen = null,
   all = false,
-  timer = 0;
+  timer = 0,
+  held = null, // since when a button is held down on the list
+  late = false; // whether it is to be drawn after that
 const ticked = new Set();
 
 // `tasks`: what the catalogue knows of them.
@@ -28,6 +31,9 @@ export function build(tasks) {
     all = true;
     draw();
   });
+  const list = find("runs-list");
+  list.addEventListener("pointerdown", () => (held = performance.now()));
+  for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => setTimeout(release));
   find("compare").addEventListener("click", () => mlflow([...ticked], find("runs-said")));
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) look();
@@ -124,7 +130,16 @@ function compare() {
   say(find("compare"), ticked.size ? `Compare ${ticked.size} in MLflow` : "Compare in MLflow");
 }
 
+// A list that is drawn anew between the press and the release of a button would lose the click.
+function release() {
+  if (held === null) return;
+  held = null;
+  if (late) draw();
+}
+
 function draw() {
+  late = held !== null && performance.now() - held < LONGEST_PRESS;
+  if (late) return;
   const wanted = find("runs-filter").value.trim().toLowerCase().split(/\s+/);
   const fitting = known.filter((run) => wanted.every((word) => words(run).includes(word)));
   const ordered = find("runs-sort").value === "best" ? best(fitting) : fitting;
@@ -157,7 +172,8 @@ function line(run) {
   const sweep = run.kind === "sweep";
   const name = !sweep ? run.task || "run" : DATED.test(run.name) ? kind(run) : run.name;
   const value = run.value === null || run.value === undefined ? "" : number(run.value);
-  const trials = `${run.trials} ${run.trials === 1 ? "trial" : "trials"}`;
+  const many = run.wanted ? `${run.trials} / ${run.wanted}` : `${run.trials}`;
+  const trials = `${many} ${many === "1" ? "trial" : "trials"}`;
   const done = sweep ? trials : run.epochs ? `${run.epoch} / ${run.epochs}` : "";
   const link = h(
     "a",
@@ -217,7 +233,7 @@ export async function ask(path, after) {
     await post(path);
     after?.();
   } catch (error) {
-    notice(error.lines.join(" "), { kind: "bad" });
+    notice(`${error.status ? "" : "Not done: "}${error.lines.join(" ")}`, { kind: "bad" });
     return error.lines.join(" ");
   }
   look();

@@ -61,7 +61,8 @@ async function look() {
       return;
     }
   }
-  if (id === shownId) timer = setTimeout(look, facts?.living ? PAUSE : 6 * PAUSE);
+  const busy = facts?.living || facts?.trials.some((trial) => trial.state === "running"); // or about to end
+  if (id === shownId) timer = setTimeout(look, busy ? PAUSE : 6 * PAUSE);
 }
 
 function show() {
