@@ -364,6 +364,16 @@ def test_categories_agree_by_name_across_files(tmp_path: Path) -> None:
     assert [rows[0].target.labels.tolist() for rows in listing.splits.values()] == [[1], [1]]
 
 
+@pytest.mark.parametrize(("used", "classes"), [(False, ("cat", "dog")), (True, ("_background_", "cat", "dog"))])
+def test_labelmes_background_is_none_unless_it_marks_something(
+    tmp_path: Path, used: bool, classes: tuple[str, ...]
+) -> None:
+    named = [{"id": 0, "name": "_background_", "supercategory": None}, *CATEGORIES]
+    marks = [annotation(0, category=7), *([annotation(0, category=0)] if used else [])]
+    write(tmp_path / "all.json", content(["a.jpg"], marks, categories=named))
+    assert coco.read(tmp_path).classes == classes
+
+
 def test_a_category_that_only_heads_others_is_none(tmp_path: Path) -> None:
     heads = [{"id": 0, "name": "pets", "supercategory": "none"}]
     below = [{**entry, "supercategory": "pets"} for entry in CATEGORIES]
@@ -371,7 +381,7 @@ def test_a_category_that_only_heads_others_is_none(tmp_path: Path) -> None:
     listing = coco.read(tmp_path)
     assert listing.classes == ("cat", "dog")
     assert listing.splits["all"][0].target.labels.tolist() == [1]
-    assert listing.warnings == ("categories that are only headings of others are left out: pets",)
+    assert listing.warnings == ("categories without objects that head others or mean none are left out: pets",)
 
 
 def test_a_heading_whose_id_is_written_with_a_point_has_its_objects(tmp_path: Path) -> None:

@@ -140,6 +140,7 @@ def test_a_finished_models_names_stand_for_ids_that_nobody_names(tmp_path: Path)
         ("LABELMAP.TXT", LABELMAP),
         ("classes.txt", "background\nroad\nsky\n"),
         ("Classes.TXT", "background\nroad\nsky\n"),
+        ("class_names.txt", "background\nroad\nsky\n"),
     ],
 )
 def test_names_come_from_the_files_beside_the_folders(tmp_path: Path, file: str, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,7 +114,8 @@ def _require_spread(rows: Sequence[Entry], targets: Sequence[str], root: Path) -
         if low == high:
             told = f"every training image has the value {low:g}; there is nothing to learn"
             vary = [other for other, spread in zip(targets, np.ptp(values, 0), strict=True) if spread]
-            rest = f", leave it out: data.targets={vary}" if vary else ": add images with other values"
+            others = shlex.quote(f"data.targets=[{','.join(vary)}]")
+            rest = f", leave it out: {others}" if vary else ": add images with other values"
             raise DataError(f"{root}: target {name}: {told}{rest}")
         if np.spacing(np.abs(column).max().astype(np.float32)) > COARSEST * column.std():
             told = f"{low:.12g} to {high:.12g} are more than float32 can tell apart"

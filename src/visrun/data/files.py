@@ -254,12 +254,12 @@ def numbered_lines(file: Path) -> Iterator[tuple[int, str]]:
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
-    """The names in ``classes.txt``, one a line in the order of their ids; () where there is no such file.
+    """The names in ``classes.txt`` or ``class_names.txt``, one a line in the order of their ids; () where neither is.
 
     Raises:
         DataError: It is not UTF-8, or a name stands twice.
     """
-    file = named(folder, "classes.txt")
+    file = named(folder, "classes.txt") or named(folder, "class_names.txt")
     if file is None:
         return ()
     return names_in(file)

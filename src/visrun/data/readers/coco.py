@@ -21,6 +21,7 @@ from visrun.data.splits import ALL
 from visrun.errors import DataError
 from visrun.text import some
 
+BACKGROUND = "_background_"  # labelme's first category
 BOXED = "instances_"  # where COCO's own files lie, only these hold boxes
 
 
@@ -77,7 +78,7 @@ def read(root: Path) -> Listing:
     known = {source.split for source in sources if source not in blank}
     warnings += bare_splits(root, known, used, mend="add {split}.json")
     if dropped:
-        warnings.append(f"categories that are only headings of others are left out: {some(dropped)}")
+        warnings.append(f"categories without objects that head others or mean none are left out: {some(dropped)}")
     return Listing(splits=splits, classes=classes, problems=tuple(problems), warnings=tuple(warnings))
 
 
@@ -151,9 +152,10 @@ def _opened(file: Path) -> dict[str, Any]:
 
 
 def _classes(sources: Sequence[Source]) -> tuple[tuple[str, ...], list[str]]:
-    """Names in the order of the first file's ids, those that only later files have after them; and dropped headings."""
+    """Names in the order of the first file's ids, those that only later files have after them; and what is left out:
+    headings, and labelme's name for the background, where they mark nothing."""
     names: dict[str, None] = {}
-    headings, used = set(), set()
+    headings, used = {BACKGROUND}, set()
     for source in sources:
         entries = source.content.get("categories", [])
         if not all(is_id(entry.get("id")) and "name" in entry for entry in entries):
