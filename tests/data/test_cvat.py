@@ -139,6 +139,13 @@ def test_a_file_named_for_no_split_beside_those_of_splits_is_said(tmp_path: Path
 # what is labelled
 
 
+def test_tags_alone_are_labels_of_whole_images(tmp_path: Path) -> None:
+    tagged = [image(f"{name}.jpg", '<tag label="sunny"/>') for name in "ab"]
+    write(tmp_path / "annotations.xml", *tagged)
+    with pytest.raises(DataError, match=r": 2 tags, which label whole images, and no object: export it as ImageNet"):
+        cvat.read(tmp_path)
+
+
 def test_boxes_and_what_is_no_object(tmp_path: Path) -> None:
     others = '<points label="cat" points="1,2"/>', '<polyline label="cat" points="1,2;3,4"/>', '<tag label="sunny"/>'
     marks = one(tmp_path, BOX, *others, BOX.replace("cat", "dog"))

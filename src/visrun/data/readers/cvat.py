@@ -67,6 +67,11 @@ def read(root: Path) -> Listing:
     ]
     rows, warnings = _rows(sources, base)
     every = [row.shapes for several in rows.values() for row in several]
+    tags = sum(shapes.others["tag"] for shapes in every)
+    if tags and not any(shapes.objects or shapes.problems for shapes in every):
+        raise DataError(
+            f"{root}: {tags:,} tags, which label whole images, and no object: export it as ImageNet 1.0 anew"
+        )
     names = tuple(dict.fromkeys(name for source in sources for name in _labels(source.content)))
     names = names or common.sorted_names({shape.name for shapes in every for shape in shapes.objects})
     form, index = form_of(every), {name: i for i, name in enumerate(names)}
