@@ -41,10 +41,17 @@ class Origin:
         return read_json(self.folder / FILE_NAME) if self.folder else {}
 
     @cached_property
-    def settings(self) -> Settings | None:
-        """The run's settings; None where it is not known, or not known here, as of a plugin."""
+    def settings(self) -> Settings:
+        """The run's settings. Raises UserError where its folder is not known, or what it names, as of a plugin."""
+        if self.folder is None:
+            raise UserError("a checkpoint alone does not say what it was trained on; name a dataset: data.root=PATH")
+        return remembered(self.folder, self.content).settings
+
+    @property
+    def known(self) -> Settings | None:
+        """The run's settings; None where they are not known."""
         try:
-            return remembered(self.folder, self.content).settings if self.folder else None
+            return self.settings
         except UserError:
             return None
 
@@ -54,18 +61,16 @@ class Origin:
         Raises:
             UserError: The run's folder is not known, its experiment.json is not valid here, or the dataset is gone.
         """
-        if self.folder is None:
-            raise UserError("a checkpoint alone does not say what it was trained on; name a dataset: data.root=PATH")
-        settings = remembered(self.folder, self.content).settings
-        require_data(self.folder, settings, onward="name a dataset: data.root=PATH")
-        data = settings.data
+        data = self.settings.data
+        assert self.folder is not None
+        require_data(self.folder, self.settings, onward="name a dataset: data.root=PATH")
         named = {"data": data.name} | {f"data.{key}": getattr(data, key) for key in ("root", "targets", "on_bad")}
         return [to_override(key, value) for key, value in named.items() if value is not None and key not in besides]
 
     def grouped(self, settings: Settings) -> Settings:
         """``settings`` with the run's ``data.group``, where it is known: a column so called is nothing to measure,
         unless the run learnt it."""
-        own = (self.settings or settings).data
+        own = (self.known or settings).data
         group = None if own.group in (own.targets or ()) else own.group
         return settings.model_copy(update={"data": settings.data.model_copy(update={"group": group})})
 
@@ -78,7 +83,7 @@ class Origin:
             settings: Of which it was read.
             screen: Says what was done.
         """
-        noted, was = part_of(self.content, "data"), self.settings
+        noted, was = part_of(self.content, "data"), self.known
         if was is None or ("val" in dataset.splits and noted.get("fold") is None):
             return dataset
         if dataset.fingerprint != noted.get("fingerprint") and str(dataset.root) != noted.get("root"):

@@ -25,8 +25,8 @@ def require(settings: Settings) -> None:
         ConfigError: A store of runs, a device, a cache or weights that are not to be had; all at once.
         DataError: There is nothing at ``data.root``.
     """
-    if settings.data.name != "demo" and settings.data.root is not None:
-        require_root(Path(settings.data.root))
+    if settings.data.place is not None:
+        require_root(settings.data.place)
     looks = (_tracking, _device, _networks, _weights)
     problems = [line for look in looks for line in complaints(partial(look, settings))]
     if problems:

@@ -759,27 +759,30 @@ def test_values_that_the_form_cannot_take_are_said(watched: Watched, served: Ser
     shutil.rmtree(folder)
 
 
-def test_a_tick_keeps_the_focus_while_a_run_trains(watched: Watched, served: Served) -> None:
-    page, folder = watched.page, served.cwd / "outputs" / "day" / "ticked"
+@contextmanager
+def listed(name: str, page: Any, served: Served) -> Iterator[tuple[Path, Any]]:
+    """The folder of a run that trains, after its first epoch, and its line in the list; deleted at the end."""
+    folder = served.cwd / "outputs" / "day" / name
     with living() as lock:
         write(folder, **{**TRAINING, "lock": lock}, rows=[row(1, 0.5)])
         page.locator("#to-runs").click()
-        line = page.locator("#runs-list li", has=page.get_by_title("day/ticked"))
+        yield folder, page.locator("#runs-list li", has=page.get_by_title(f"day/{name}"))
+    shutil.rmtree(folder)
+
+
+def test_a_tick_keeps_the_focus_while_a_run_trains(watched: Watched, served: Served) -> None:
+    with listed("ticked", watched.page, served) as (folder, line):
         for more, place in enumerate(("input[type=checkbox]", "a")):
             line.locator(place).focus()
             seen = line.locator(".sub").text_content()
             write(folder, rows=[row(i, 0.5) for i in range(1, 3 + more)])
             sync_api.expect(line.locator(".sub")).not_to_have_text(seen)
             sync_api.expect(line.locator(place)).to_be_focused()
-    shutil.rmtree(folder)
 
 
 def test_a_slow_click_outlasts_a_change_of_the_list(watched: Watched, served: Served) -> None:
-    page, folder = watched.page, served.cwd / "outputs" / "day" / "pressed"
-    with living() as lock:
-        write(folder, **{**TRAINING, "lock": lock}, rows=[row(1, 0.5)])
-        page.locator("#to-runs").click()
-        line = page.locator("#runs-list li", has=page.get_by_title("day/pressed"))
+    page = watched.page
+    with listed("pressed", page, served) as (folder, line):
         seen = line.locator(".sub").text_content()
         line.locator("input").hover()
         page.mouse.down()
@@ -790,7 +793,6 @@ def test_a_slow_click_outlasts_a_change_of_the_list(watched: Watched, served: Se
         sync_api.expect(line.locator("input")).to_be_checked()
         sync_api.expect(line.locator(".sub")).not_to_have_text(seen)
         line.locator("input").uncheck()
-    shutil.rmtree(folder)
 
 
 HIDE = """hidden => {

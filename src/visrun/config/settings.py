@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from visrun.config.fields import NAME, Float, Frozen, Int, field, sections
@@ -101,6 +102,11 @@ class Data(Frozen):
     )
     cache_dir: Address | None = field(None, "Folder of the disk cache.", empty="~/.cache/visrun", allowed="a path")
     on_bad: OnBad = field("error", "What an unreadable image or label does: stop, or be left out.")
+
+    @property
+    def place(self) -> Path | None:
+        """Where the images lie, as the user named it; None of the demo, which is made where it is needed."""
+        return None if self.name == "demo" or self.root is None else Path(self.root)
 
 
 class Augment(Frozen):

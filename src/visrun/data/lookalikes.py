@@ -89,10 +89,10 @@ def warning(splits: Mapping[str, Sequence[Entry]], root: Path) -> list[str]:
     pairs = across(splits)
     if not pairs:
         return []
-    alike = [f"{files.shown(right, root)} ({b}) that of {files.shown(left, root)} ({a})" for a, b, left, right in pairs]
+    named = (f"{files.shown(y, root)} ({b}) that of {files.shown(x, root)} ({a})" for a, b, x, y in pairs[:NAMED])
     count = f"{len(pairs):,} images nearly show" if len(pairs) > 1 else "one image nearly shows"
-    named = ", ".join(alike[:NAMED])
-    return [f"{count} the picture of another split, such as {named}: scores on them look better than they are"]
+    told = f"{count} the picture of another split, such as {', '.join(named)}"
+    return [f"{told}: scores on them look better than they are"]
 
 
 def _candidates(left: Sequence[Picture], right: Sequence[Picture]) -> list[tuple[Picture, Picture]]:

@@ -33,9 +33,9 @@ def require_data(folder: Path, settings: Settings, *, onward: str) -> None:
     Raises:
         UserError: There is nothing at its data.root.
     """
-    root = settings.data.root
-    if root is not None and settings.data.name != "demo" and not files.exists(Path(root)):
-        raise UserError(f"{folder}: its dataset is no longer at {root}; {onward}")
+    place = settings.data.place
+    if place is not None and not files.exists(place):
+        raise UserError(f"{folder}: its dataset is no longer at {place}; {onward}")
 
 
 def remembered(folder: Path, content: Mapping[str, Any] | None = None) -> Remembered:

@@ -15,10 +15,8 @@ from visrun.record.remember import remembered
 from visrun.record.resuming import CannotResume
 from visrun.record.run_folder import RunFolder, read_json
 from visrun.result import Result
-from visrun.run_files import CHECKPOINTS, FILE_NAME, LOCK
+from visrun.run_files import CHECKPOINTS, FILE_NAME, HYDRA, LOCK
 from visrun.trial import Trial
-
-HYDRA = ".hydra"  # each attempt has its own
 
 
 def gone_on(trial: Trial, folder: Path, resolved: Configured, begin: Callable[..., Result]) -> Result:
@@ -81,6 +79,7 @@ def move(former: Path, folder: Path) -> None:
     Raises:
         OSError: A file cannot be moved, or there are checkpoints in ``folder``.
     """
+    # Each attempt has Hydra's record and the lock of its own.
     own = [entry for entry in former.iterdir() if entry.name not in (HYDRA, LOCK)]
     for entry in own:
         if entry.is_file():

@@ -151,7 +151,7 @@ class Desk:
         if problems:
             raise ConfigError(problems)
         self.roots.require(form.sent)
-        data = form.resolved.settings.data
-        if data.name != "demo" and data.root is not None:
-            require_root(Path(data.root))
+        place = form.resolved.settings.data.place
+        if place is not None:
+            require_root(place)
         return form
