@@ -396,6 +396,44 @@ def test_a_folder_of_images_beside_one_of_masks(tmp_path):
         assert all(bool(verdict.masks) == verdict.defective for verdict in found)
 
 
+VISA = "object,split,label,image,mask\n"
+
+
+def visa(root, rows):
+    """Six good and six defective candles, 5.JPG in neither list, beside the table of all objects."""
+    for i in range(6):
+        picture(root / "candle" / "Data" / "Images" / "Normal" / f"{i}.JPG")
+        picture(root / "candle" / "Data" / "Images" / "Anomaly" / f"{i}.JPG")
+        mask(root / "candle" / "Data" / "Masks" / "Anomaly" / f"{i}.png")
+    (root / "split_csv").mkdir()
+    (root / "split_csv" / "1cls.csv").write_text(rows)
+    return root / "candle"
+
+
+def test_the_splits_of_visa(tmp_path):
+    rows = [f"candle,train,normal,candle/Data/Images/Normal/{i}.JPG,\n" for i in range(3)]
+    rows += [f"candle,test,normal,candle/Data/Images/Normal/{i}.JPG,\n" for i in range(3, 5)]
+    rows += [
+        f"candle,test,anomaly,candle/Data/Images/Anomaly/{i}.JPG,candle/Data/Masks/Anomaly/{i}.png\n" for i in range(5)
+    ]
+    rows += ["pcb1,train,normal,pcb1/Data/Images/Normal/5.JPG,\n"]
+    candle = visa(tmp_path, VISA + "".join(rows))
+    for root in (candle, candle / "Data"):
+        dataset = read(root)
+        assert dataset.warnings == ("splits by split_csv/1cls.csv; 2 images that they do not name are left out",)
+        found = {split: [record.target.defective for record in rows] for split, rows in dataset.splits.items()}
+        assert sum(found["train"] + found["val"]) == 0 and len(found["train"] + found["val"]) == 3
+        assert sorted(found["test"]) == [False] * 2 + [True] * 5
+
+
+@pytest.mark.parametrize("rows", ["", "a,b\n1,2\n", f"{VISA}candle,train,normal,,\n", "\udcff", f'{VISA}a,"b'])
+def test_a_table_that_is_not_visas(tmp_path, rows):
+    candle = visa(tmp_path, "")
+    (tmp_path / "split_csv" / "1cls.csv").write_bytes(rows.encode("utf-8", "surrogateescape"))
+    dataset = read(candle)
+    assert not dataset.warnings and sum(map(len, dataset.splits.values())) == 12
+
+
 def test_the_planes_of_codes(tmp_path):
     mask(tmp_path / "m.png")
     plane = mask_of(Verdict("bent", (tmp_path / "m.png",)), (), (8, 12))

@@ -44,6 +44,10 @@ def test_one_image_many_times_is_divided() -> None:
     assert len(stratify.held_out("abcde", [0] * 5, fraction=0.4, seed=0, alike=[0] * 5)) == 2
 
 
+def test_one_image_of_two_labels_is_not_divided() -> None:
+    assert stratify.held_out("abcd", [4, 77, 1, 1], fraction=0.5, seed=0, alike=[0, 0, 1, 2]) in ([2], [3])
+
+
 def test_the_images_held_out_for_a_seed_stay_the_same() -> None:
     names = [f"{group}/{i}.png" for group in "ab" for i in range(6)]
     for alike in None, range(12):

@@ -207,30 +207,32 @@ def copies(groups: Iterable[Sequence[Placed]]) -> list[tuple[str, str, Path, Pat
 def doubtful(
     groups: Iterable[Sequence[Placed]], classes: Sequence[str], *, kind: str, root: Path, most: int = 1
 ) -> list[str]:
-    """A line on groups that are `alike` and have different labels, or []; values may have been measured twice.
+    """A line on groups that are `alike` and have different labels or values, or [].
 
     Args:
         most: How many groups are named.
     """
-    if kind == "value":
-        return []
     labels = [{_label(record.target, classes, kind): record.image for _, record in group} for group in groups]
     differing = [list(said.items())[:2] for said in labels if len(said) > 1]
     if not differing:
         return []
 
     def told(image: Path, label: str) -> str:
-        return files.shown(image, root) + (f" ({label})" if kind in ("label", "verdict") else "")
+        return files.shown(image, root) + (f" ({label})" if kind in ("label", "verdict", "value") else "")
 
     named = ", ".join(" = ".join(told(image, label) for label, image in said) for said in differing[:most])
     count = f"{len(differing):,} images have" if len(differing) > 1 else "one image has"
+    if kind == "value":
+        return [f"{count} different values, such as {named}: right only where they were measured several times"]
     return [f"{count} different labels, such as {named}: one of them must be wrong"]
 
 
 def _label(target: Any, classes: Sequence[str], kind: str) -> str:
-    """What equal labels share: the names of classes, or of objects and masks a digest."""
+    """What equal labels share: the names of classes, numbers, or of objects and masks a digest."""
     if kind == "verdict":
         return str(target.kind)
+    if kind == "value":
+        return ", ".join(f"{value:g}" for value in target)
     if isinstance(target, Path):
         return hashlib.sha256(images.load_mask(target).tobytes()).hexdigest()
     if isinstance(target, Objects):  # in whichever order they are listed

@@ -17,6 +17,7 @@ from visrun.data.listing import Listing, Record
 from visrun.data.readers import image_lists
 from visrun.data.readers.class_folders import spoken
 from visrun.data.splits import ALL
+from visrun.data.verdicts import Verdict
 from visrun.text import composed
 
 UNREAD = "lists of images that do not name all are not read"
@@ -103,7 +104,8 @@ def _by_list(records: Sequence[Record], home: Path) -> tuple[Parts, list[str]]:
 
     Lists of some of the images leave out the others, if all that they name is there and none stands in two.
     """
-    entries = image_lists.entries(home)
+    inspected = any(isinstance(record.target, Verdict) for record in records)
+    entries = image_lists.entries(home) or (image_lists.of_inspected(home) if inspected else [])
     by_stem: dict[str, list[tuple[str, Record]]] = defaultdict(list)
     for record in records:
         key = composed(_bare(files.shown(record.image, home)))

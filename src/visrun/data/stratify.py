@@ -27,14 +27,14 @@ def held_out(
         seed: Another one chooses other images.
         alike: Of each image a number that equal ones share: they are held out together, in the group of the first, as
             long as they exceed no share. None = all differ.
-        divide: Whether a group that is one image many times is divided.
+        divide: Whether a group that is one image many times, and nothing else is that image, is divided.
     """
     members: dict[Hashable, list[list[int]]] = defaultdict(list)
     for same in _together(names, alike):
         members[groups[same[0]]].append(same)
     chosen: list[int] = []
-    for sets in members.values():
-        if len(sets) == 1 and divide:
+    for group, sets in members.items():
+        if len(sets) == 1 and divide and all(groups[i] == group for i in sets[0]):
             sets = [[i] for i in sets[0]]
         total = sum(map(len, sets))
         count = _share(fraction, total)

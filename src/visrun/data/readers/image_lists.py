@@ -1,8 +1,9 @@
-"""Lists of images that say which split each is of: train.txt and val.txt or test.txt, or those of CUB-200."""
+"""Lists of images that say which split each is of: train.txt and val.txt or test.txt, those of CUB-200, or VisA's."""
 
 from __future__ import annotations
 
 import contextlib
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from visrun.text import composed
 
 FOLDERS = ("", "Main", *LISTS)  # in which lists may lie; VOC's reader knows those of ImageSets/
 NUMBERED, FLAGS = "images.txt", "train_test_split.txt"  # CUB-200's: "7 PATH", and "7 1" where image 7 is of train
+OF_VISA = "split_csv/1cls.csv"  # beside the folders of its objects: "object,split,label,image,mask"
 Entry = tuple[str, str, str]  # split, where, line
 
 
@@ -44,3 +46,23 @@ def _flagged(base: Path, top: Path) -> Iterator[Entry]:
     shown = files.shown(flags, base)
     for number, (key, flag) in rows:
         yield "train" if flag == "1" else "test", f"{shown}:{number}", composed(names[key].strip())
+
+
+def of_inspected(home: Path) -> list[Entry]:
+    """Every row of VisA's table that names an image in ``home``, an object's folder or Data/ in it; [] without any.
+
+    It learns from good images alone (Zou et al., "SPot-the-Difference Self-Supervised Pre-training", ECCV 2022).
+    """
+    home = home.absolute()
+    for top in home.parents[:2]:
+        with contextlib.suppress(DataError):  # there is none, or not in UTF-8
+            rows = csv.DictReader(files.text(top / OF_VISA).splitlines())
+            named = [
+                (f"{OF_VISA}:{rows.line_num}", row.get("split") or "", top / (row.get("image") or "")) for row in rows
+            ]
+            return [
+                (split, where, composed(image.relative_to(home).as_posix()))
+                for where, split, image in named
+                if split in files.SPLITS and image.is_relative_to(home)
+            ]
+    return []
