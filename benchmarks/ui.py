@@ -27,7 +27,7 @@ import psutil
 from common import environ, report
 
 from visrun import hyperparameters
-from visrun.config import settings
+from visrun.config import schema
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -160,7 +160,7 @@ def visit(opened: Any, page: Page) -> dict[str, float]:
 
 def past_runs(cwd: Path, count: int) -> None:
     """Folders of finished runs, 50 epochs each, as runs leave them."""
-    content = settings.defaults() | {"hyperparameters": hyperparameters.defaults()}
+    content = schema.defaults() | {"hyperparameters": hyperparameters.defaults()}
     content |= {"created": "2026-01-01T00:00:00+00:00", "sources": dict.fromkeys(hyperparameters.defaults(), "schema")}
     result = {"status": "finished", "epochs": 50, "best_epoch": 40, "val": {"accuracy": 0.9, "f1": 0.9, "auroc": 0.99}}
     row = {"learning_rate": 0.1, "loss": 0.5, "val_loss": 0.6, "accuracy": 0.9, "f1": 0.9, "time/total": 60.0}
@@ -186,7 +186,7 @@ def ended(cwd: Path) -> float:
     """Seconds from Ctrl-C to the end of the server while pages follow a run."""
     folder, me = cwd / "outputs" / "2026-02-01" / "live", psutil.Process()
     folder.mkdir(parents=True)
-    content = settings.defaults() | {"hyperparameters": hyperparameters.defaults(), "result": {"status": "running"}}
+    content = schema.defaults() | {"hyperparameters": hyperparameters.defaults(), "result": {"status": "running"}}
     content["created"] = "2027-01-01T00:00:00+00:00"
     (folder / "experiment.json").write_text(json.dumps(content))
     (folder / "run.lock").write_text(json.dumps({"pid": me.pid, "started": me.create_time()}))

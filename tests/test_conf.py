@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from visrun import hyperparameters
-from visrun.config import settings
+from visrun.config import schema
 from visrun.config.choices import NAMED, known
 from visrun.config.compose import resolve
 from visrun.config.configs import Conf, choices_in, open_conf
@@ -216,4 +216,4 @@ def test_every_recipe_serves_every_task(recipe: str, task: str, conf: Conf) -> N
 
 
 def test_the_schema_layer_is_the_models_own_defaults(conf: Conf) -> None:
-    assert conf.read("schema") == {**hyperparameters.defaults(), **settings.defaults()}
+    assert conf.read("schema") == {**hyperparameters.defaults(), **schema.defaults()}

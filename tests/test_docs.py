@@ -24,7 +24,7 @@ from tests.forked import Command
 from visrun import evaluate, explain, export, launch, predict, varied
 from visrun.arguments import VERBS, options, verb_parser
 from visrun.compare import command as comparing
-from visrun.config import settings
+from visrun.config import schema
 from visrun.config.checks import problems_of
 from visrun.config.choices import known
 from visrun.config.compose import check_sweep, resolve
@@ -324,7 +324,7 @@ def test_the_tables_of_keys_are_the_settings() -> None:
     }
     fields |= {name: info for name, info in Settings.model_fields.items() if name not in SECTIONS}
     assert table.keys() == fields.keys()
-    defaults = flatten(settings.defaults())
+    defaults = flatten(schema.defaults())
     for key, info in fields.items():
         said = (table[key]["default"], table[key]["takes"], table[key]["what it does"])
         assert said == (show(defaults[key]), allowed(info), meaning(info)), key

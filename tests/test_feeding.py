@@ -17,7 +17,7 @@ from visrun.data.look import Look
 from visrun.errors import ConfigError, DataError
 from visrun.feeding import build_loaders, keep_of, read_dataset, reference_of
 from visrun.survey.look import look
-from visrun.tables import AUGMENTATIONS
+from visrun.tables import AUGMENTATIONS, SETTINGS, Setting
 
 
 @pytest.mark.parametrize(("slot", "threads", "cores"), [("1", "3", 3), (None, "3", None), ("0", None, None)])
@@ -233,3 +233,17 @@ def test_uneven_classes_are_told_until_somebody_chose_for_them(tmp_path, words, 
     look = Look(image_size=(8, 8), fit="crop", mean=(0.5,) * 3, std=(0.5,) * 3)
     build_loaders(settings, dataset, look, device=torch.device("cpu"), screen=screen)
     assert [call.args[0].startswith("train has 32 times") for call in screen.warn.call_args_list] == [True] * told
+
+
+def test_a_plugins_augmentation_gets_its_own_setting(monkeypatch):
+    seen = []
+    monkeypatch.setitem(AUGMENTATIONS, "mine", lambda images, rng, *, mean, strength: seen.append(strength) or images)
+    monkeypatch.setitem(SETTINGS, "augment.strength", Setting(0.5, "Mine."))
+    words = ["augment=none", "augment.extra=[mine]", "data.cache=stream", "batch_size=8"]
+    for typed, wanted in ([], 0.5), (["augment.strength=2"], 2.0):
+        resolved = resolve([*words, *typed], conf=shipped())
+        look = Look(image_size=(32, 32), fit="crop", mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+        dataset = read_dataset(resolved.settings, Mock())
+        loaders, _ = build_loaders(resolved, dataset, look, device=torch.device("cpu"), screen=Mock())
+        next(iter(loaders["train"].epoch(0)))
+        assert seen.pop() == wanted

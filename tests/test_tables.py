@@ -15,7 +15,7 @@ from pydantic_core import to_jsonable_python
 
 from visrun import hyperparameters
 from visrun.build import load, reads
-from visrun.config import settings
+from visrun.config import schema, settings
 from visrun.data import records
 from visrun.data.augment import Augment
 from visrun.data.cache import Keep
@@ -54,7 +54,7 @@ def test_every_reference_is_a_function_with_a_docstring(ref):
     assert inspect.getdoc(load(ref))
 
 
-SETTINGS, LEARNING = settings.defaults(), hyperparameters.defaults()
+SETTINGS, LEARNING = schema.defaults(), hyperparameters.defaults()
 # What reads settings -> their defaults in the schema; a caller from Python that names no weight decay wants none.
 DEFAULTS = [
     *[(load(ref), {**LEARNING, **SETTINGS["optimizer_options"], "weight_decay": 0.0}) for ref in OPTIMIZERS.values()],

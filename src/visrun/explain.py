@@ -20,13 +20,14 @@ from visrun.config.hydra_errors import refused
 from visrun.config.lines import texts
 from visrun.config.overrides import GROUPS, hydra_words
 from visrun.config.provenance import MEANING
-from visrun.config.setting_rules import READ_WHEN, entry_of, facts_of, why_unread
-from visrun.config.settings import Settings
+from visrun.config.schema import schema
+from visrun.config.setting_rules import condition_of, entry_of, facts_of, why_unread
 from visrun.errors import ConfigError
 from visrun.handover import all_refused
 from visrun.hyperparameters import Hyperparameters, losses_of, say
 from visrun.near import near
 from visrun.tables import models_of
+from visrun.tables.own import maybe_brought
 from visrun.text import columns
 
 
@@ -127,19 +128,19 @@ def about(keys: Sequence[str], resolved: Resolved, conf: Conf) -> str:
     """
     unknown = [key for key in keys if key not in known()]
     if unknown:
-        raise ConfigError([f"{show(key)} is no setting{near(key, known())}" for key in unknown])
+        raise ConfigError([f"{show(key)} is no setting{near(key, known())}{maybe_brought(key)}" for key in unknown])
     return "\n\n".join(_about(setting_of(key), resolved, conf) for key in keys)
 
 
 def _about(key: str, resolved: Resolved, conf: Conf) -> str:
-    info = (leaves(Hyperparameters) | leaves(Settings))[key]
+    info = (leaves(Hyperparameters) | leaves(schema()))[key]
     values = resolved.hyperparameters.model_dump(mode="json")
     facts = facts_of(values, resolved.settings)
     value = (flatten(resolved.settings.model_dump(mode="json")) | values)[key]
     source = resolved.sources[key]
     unit, takes = extra(info, "unit"), _names(key, resolved, conf) or allowed(info)
     takes += f", in {unit}" if unit and unit not in takes else ""
-    wanted = " and ".join(say(name, holds) for name, holds in READ_WHEN.get(key, {}).items())
+    wanted = " and ".join(say(name, holds) for name, holds in condition_of(key).items())
     by = "no" if why_unread(key, facts) else "yes"
     read = f"only when {wanted}; by this run: {by}" if wanted else "always"
     lines = [f"takes  {takes}", f"value  {show(value)}, from {source} ({MEANING[source]})", f"read   {read}"]

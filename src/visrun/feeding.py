@@ -32,6 +32,7 @@ from visrun.loaders import split_batches, where_kept
 from visrun.machine import own_cores
 from visrun.models import Built
 from visrun.tables import AUGMENTATIONS, TASKS, model_entry
+from visrun.tables.own import names_in
 
 
 def read_dataset(settings: Settings, screen: Screen, *, training: bool = True) -> Dataset:
@@ -88,7 +89,8 @@ def build_loaders(
     """
     settings, values = resolved.settings, resolved.hyperparameters
     kind = TASKS[settings.task].target
-    augment, dropped = fitting(Augment(**settings.augment.model_dump(exclude={"name", "extra"})), kind)
+    own = settings.augment.model_dump(include={*names_in("augment")})
+    augment, dropped = fitting(Augment(**settings.augment.model_dump(exclude={"name", "extra", *own})), kind)
     if dropped:
         screen.say(
             f"augment={settings.augment.name}: {', '.join(dropped)} left out, task={settings.task} cannot take it"
@@ -97,8 +99,8 @@ def build_loaders(
         screen.warn(line)
     loaders, places, broken = {}, {}, list[str]()
     pixels = entry_of(settings.model.name, settings.task).pixels
-    colours = {"mean": look.mean, "std": look.std}
-    extra = [_extra(name, colours) for name in settings.augment.extra]
+    offered = {"mean": look.mean, "std": look.std, **own}
+    extra = [_extra(name, offered) for name in settings.augment.extra]
     spoil = load(spoils) if (spoils := TASKS[settings.task].spoil) else None
     for split in dataset.splits:
         training = split == "train"
@@ -152,11 +154,11 @@ def _advice(resolved: Configured, dataset: Dataset, look: Look) -> list[str]:
     return lines
 
 
-def _extra(name: str, colours: Mapping[str, Any]) -> Extra:
+def _extra(name: str, offered: Mapping[str, Any]) -> Extra:
     """An augmentation of the table with what its signature asks for."""
     augment = load(AUGMENTATIONS[name])
-    require_filled(f"augment.extra={name}", augment, colours, ("images", "generator"))
-    return shaped(name, narrow(augment, colours))
+    require_filled(f"augment.extra={name}", augment, offered, ("images", "generator"))
+    return shaped(name, narrow(augment, offered))
 
 
 def reference_of(resolved: Configured, dataset: Dataset, look: Look, *, device: torch.device) -> Batches:

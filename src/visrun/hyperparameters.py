@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from visrun.config.fields import NAME, Float, Frozen, Int, ascending, field, one_of, show
 from visrun.config.lines import Line
-from visrun.tables import MODELS, TASKS, ModelEntry
+from visrun.tables import AUGMENTATIONS, MODELS, TASKS, ModelEntry, asked_by_extras
 from visrun.tables.losses import losses_by_options
 
 CHOICES = ("optimizer", "scheduler", "loss")  # fields that are groups of options, whose files bring other fields
@@ -166,6 +166,7 @@ OWNERS: dict[str, tuple[str, Callable[[], Mapping[str, Collection[str]]]]] = {
     "mixes": ("task", lambda: {name: entry.mixes for name, entry in TASKS.items()}),
     "options": ("model", lambda: {name: entry.options for name, entry in MODELS.items()}),
     "loss_options": ("loss", losses_by_options),
+    "extras": ("augment.extra", lambda: {f"[{name}]": asked_by_extras([name]) for name in AUGMENTATIONS}),
 }
 
 

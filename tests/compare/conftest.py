@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from visrun import hyperparameters
-from visrun.config import settings
+from visrun.config import schema
 
 WriteRun = Callable[..., Path]
 
@@ -47,7 +47,7 @@ def write_run(tmp_path: Path) -> WriteRun:
     ) -> Path:
         folder = tmp_path / name
         folder.mkdir(parents=True)
-        content = settings.defaults() | {"task": task, "seed": seed}
+        content = schema.defaults() | {"task": task, "seed": seed}
         for section in ("plugins", "experiment", "recipe"):
             content.pop(section)
         for section, changed in (sections or {}).items():

@@ -46,13 +46,14 @@ SLIPS = [
     ),
     (
         f"MODELS['counter'] = ModelEntry(tasks=('counting',), options=('strides', 'depth'), {MODEL})",
-        'MODELS["counter"].options=depth: must be backbone, strides, coreset or neighbours',
+        'MODELS["counter"].options=depth: must be backbone, strides, coreset, neighbours or width',
     ),
     (
         "READERS['labels'] = ReaderEntry(read='zoo_plugin', recognise=None, targets=('value',))",
         f'READERS["labels"].read=zoo_plugin: {REF}\nREADERS["labels"].recognise=null: {REF}',
     ),
     ("AUGMENTATIONS['in-vert'] = print", 'AUGMENTATIONS["in-vert"]: a name is made of letters, digits and _'),
+    ("SETTINGS['loss_options.beta'] = Setting(1.0, 'Mine.')", "SETTINGS[loss_options.beta]: visrun gives this name a"),
     ("AUGMENTATIONS['invert'] = True", f'AUGMENTATIONS["invert"]=true: {REF}'),
 ]
 

@@ -3,6 +3,7 @@
 import pytest
 
 from visrun.config.fields import extra, leaves, validate
+from visrun.config.schema import defaults
 from visrun.config.settings import (
     Augment,
     Data,
@@ -12,7 +13,6 @@ from visrun.config.settings import (
     Run,
     Settings,
     Tracking,
-    defaults,
 )
 
 

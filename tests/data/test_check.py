@@ -269,7 +269,11 @@ def test_a_look_at_all_names_more_of_them_than_a_run(tmp_path: Path) -> None:
         ("classification", "image,x,y a/0.png,1,1 a/1.png,0,1 b/0.png,0,0", "a/0.png (x, y) = b/0.png (none)"),
         ("classification", "image,label a/0.png,x a/1.png,x a/2.png,y b/0.png,x", ""),
         ("regression", "image,target a/0.png,1 a/1.png,2 a/0.png,4 b/0.png,1.5", "a/0.png (1) = a/0.png (4)"),
-        ("regression", "image,x,y a/0.png,1,2 a/1.png,2,2 a/2.png,3,1 b/0.png,1,0.5", "a/0.png (1, 2) = b/0.png (1, 0.5)"),
+        (
+            "regression",
+            "image,x,y a/0.png,1,2 a/1.png,2,2 a/2.png,3,1 b/0.png,1,4",
+            "a/0.png (1, 2) = b/0.png (1, 4)",
+        ),
         ("regression", "image,target a/0.png,1 a/1.png,2 a/2.png,4 b/0.png,1.0", ""),
     ],
 )

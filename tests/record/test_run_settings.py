@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from visrun import hyperparameters
-from visrun.config import settings
+from visrun.config import schema
 from visrun.record.run_settings import settings_of, text
 
 
@@ -27,7 +27,7 @@ def test_texts_are_one_printable_line(value: object, shown: str) -> None:
 
 
 def test_a_setting_that_the_version_lacked_which_wrote_the_run_has_its_default() -> None:
-    whole = {"hyperparameters": hyperparameters.defaults(), **settings.defaults()}
+    whole = {"hyperparameters": hyperparameters.defaults(), **schema.defaults()}
     run = {key: value for key, value in whole["run"].items() if key != "monitor"}
     assert settings_of({**whole, "run": run}) == settings_of(whole)
     assert "run.monitor" not in settings_of({"hyperparameters": {}})

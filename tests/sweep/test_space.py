@@ -21,7 +21,7 @@ from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 from visrun.sweep.dimensions import Steps
 from visrun.sweep.space import Base, Searched, Space, base_of, composed, read_space
-from visrun.tables import MODELS, ModelEntry
+from visrun.tables import AUGMENTATIONS, MODELS, SETTINGS, ModelEntry, Setting
 
 BASE = Base(values=hyperparameters.defaults(), task="classification", model="resnet18")
 
@@ -287,6 +287,17 @@ class TestActive:
             {"model": "resnet18", "learning_rate": 0.2},
             {"model": "patchcore", "model_options.coreset": 0.1},
             {"model": "patchcore", "model_options.coreset": 0.5},
+        ]
+
+    def test_a_list_of_augmentations_decides_about_a_plugins_setting(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(AUGMENTATIONS, "mine", lambda images, rng, share: images)
+        monkeypatch.setitem(SETTINGS, "augment.share", Setting(0.5, "Mine."))
+        searched = over("augment.share=0.1,0.2", "augment.extra=[],[blur],[blur,mine]", base=based())
+        assert searched.combinations(10) == [
+            {"augment.extra": "[]"},
+            {"augment.extra": "[blur]"},
+            {"augment.share": 0.1, "augment.extra": "[blur,mine]"},
+            {"augment.share": 0.2, "augment.extra": "[blur,mine]"},
         ]
 
     def test_what_decides_and_is_not_read_makes_no_trial_twice(self) -> None:

@@ -20,7 +20,7 @@ from visrun.data import demo
 from visrun.errors import ConfigError
 from visrun.hyperparameters import READ_WHEN, Hyperparameters, unread
 from visrun.lr import lr_curve
-from visrun.tables import MODELS, TASKS
+from visrun.tables import AUGMENTATIONS, MODELS, SETTINGS, TASKS, Setting
 from visrun.web.catalog import PARTS, catalog, editable
 from visrun.web.composer import Composer
 from visrun.web.entered import read, shown
@@ -524,6 +524,23 @@ def test_a_plugins_words_go_before_all_others(tmp_path: Path) -> None:
     composer = Composer(tmp_path, ["plugins=[colorsys]"])
     assert view("classification", None, {"seed": "1"}, composer)["command"] == "visrun 'plugins=[colorsys]' seed=1"
     assert typed("visrun 'plugins=[colorsys]' seed=1", composer).settings.plugins == ("colorsys",)
+
+
+def test_a_plugins_settings_are_fields_that_show_where_something_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(AUGMENTATIONS, "mine", lambda images, rng, share: images)
+    monkeypatch.setitem(SETTINGS, "augment.share", Setting(0.5, "Mine.", ge=0, le=1))
+    composer = Composer(tmp_path)
+    (told,) = [field for part in catalog()["more"] for field in part["fields"] if field["key"] == "augment.share"]
+    assert (told["control"], told["help"], told["takes"]) == ("number", "Mine.", "a number from 0 to 1")
+    touched = {"augment.share": "0.25", "augment.extra": "blur"}
+    hidden = view("classification", None, touched, composer)
+    assert not hidden["fields"]["augment.share"]["shown"] and "share" not in hidden["command"]
+    shown = view("classification", None, {**touched, "augment.extra": "blur, mine"}, composer)
+    assert shown["fields"]["augment.share"]["shown"] and "augment.share=0.25" in shown["command"]
+    wrong = view("classification", None, {"augment.extra": "mine", "augment.share": "2"}, composer)
+    assert wrong["errors"] == {"augment.share": ["augment.share=2: must be a number from 0 to 1"]}
 
 
 def test_a_config_of_the_users_own_is_read_and_read_again_when_it_changes(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from visrun.config import setting_rules
 from visrun.config.configs import SCHEMA, Conf, Layer
 from visrun.config.fields import flatten, show, validate, without
 from visrun.config.lines import Line, about_others, texts
+from visrun.config.schema import schema
 from visrun.config.settings import Settings
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
@@ -33,10 +34,10 @@ def check(composed: Mapping[str, Any]) -> Checked:
     """
     values, rest = _halves(composed)
     found, lines = validate(Hyperparameters, values)
-    given, more = validate(Settings, rest)
+    given, more = validate(schema(), rest)
     wrong = lines | more
     single = [Line(text, (key,)) for key, text in wrong.items()]
-    rules = _rules(found or Hyperparameters(**without(values, wrong)), given or Settings(**without(rest, wrong)))
+    rules = _rules(found or Hyperparameters(**without(values, wrong)), given or schema()(**without(rest, wrong)))
     return Checked(found, given, (*single, *about_others(rules.problems, wrong)), rules.warnings)
 
 
@@ -76,7 +77,7 @@ def option_problems(
         if any((folder / f"{path}.yaml").is_file() for path in brought for folder in conf.own):
             names = {f"{group}.name": options[group] for group in ("model", "augment")}
             own, rest = _halves(conf.compose(options, {**values, **names}))
-            wrong = validate(Hyperparameters, own)[1] | validate(Settings, rest)[1]
+            wrong = validate(Hyperparameters, own)[1] | validate(schema(), rest)[1]
             lines = [Line(text, (key,)) for key, text in wrong.items()]
             problems += texts(located(lines, layers, recipe={}, typed=values))
     return problems
@@ -128,7 +129,7 @@ def _alone(key: str, value: Any) -> tuple[Hyperparameters | Settings | None, dic
     if key in Hyperparameters.model_fields:
         return validate(Hyperparameters, {key: value})
     section, _, leaf = key.rpartition(".")
-    return validate(Settings, {section: {leaf: value}} if section else {leaf: value})
+    return validate(schema(), {section: {leaf: value}} if section else {leaf: value})
 
 
 def lower_warmup(composed: dict[str, Any], *, typed: Mapping[str, Any]) -> list[Line]:

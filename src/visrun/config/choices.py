@@ -7,15 +7,16 @@ for the task, the task's own file, the defaults list of ``conf/config.yaml``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from visrun.config import settings
 from visrun.config.configs import Conf, choices_in
-from visrun.config.fields import flatten, one_of, show
+from visrun.config.fields import leaves, one_of, show
 from visrun.config.lines import Line
 from visrun.config.overrides import GROUPS
+from visrun.config.schema import schema
+from visrun.config.settings import Settings
 from visrun.config.yaml_files import misnamed
 from visrun.data.files import exists
 from visrun.errors import PLUGIN_HINT, ConfigError
@@ -53,10 +54,14 @@ def setting_of(group: str) -> str:
     return f"{group}.name" if group in NAMED else group
 
 
-@cache
 def known() -> frozenset[str]:
     """Every setting there is: groups, hyperparameters, and the sections' own with dotted keys."""
-    return frozenset((*GROUPS, *Hyperparameters.model_fields, *flatten(settings.defaults())))
+    return _known(schema())
+
+
+@lru_cache(maxsize=16)
+def _known(model: type[Settings]) -> frozenset[str]:
+    return frozenset((*GROUPS, *Hyperparameters.model_fields, *leaves(model)))
 
 
 def typed_choices(

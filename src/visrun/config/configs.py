@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from visrun import hyperparameters
-from visrun.config import settings, sweeper
+from visrun.config import schema, sweeper
 from visrun.config.entries import entry_problems
 from visrun.config.fields import flatten
 from visrun.config.search_path import conf_dir, user_folders
@@ -50,7 +50,7 @@ def store_schema() -> None:
     pass_over_yml()
     store = ConfigStore.instance()
     sweeper.store()
-    store.store(SCHEMA, {**hyperparameters.defaults(), **settings.defaults()}, replace=True)
+    store.store(SCHEMA, {**hyperparameters.defaults(), **schema.defaults()}, replace=True)
     for group, name, node in () if entry_problems() else _entries():
         if not (conf_dir() / group / f"{name}.yaml").exists():
             store.store(name, node, group=group, package="_global_", replace=True)
@@ -105,8 +105,9 @@ class Conf:
         return self._options[group]
 
     def list_again(self) -> None:
-        """Forget what options there are: a plugin may have brought more."""
-        self._options.clear()
+        """Forget what options and settings there are: a plugin may have brought more."""
+        for known in (self._options, self._read, self._layers, self._composed):
+            known.clear()
 
     def read(self, path: str) -> dict[str, Any]:
         """What one file holds, such as ``task/segmentation``; nothing where there is no such file."""

@@ -8,10 +8,12 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, get_args
 
 from visrun.config.fields import NAME, one_of, show
+from visrun.config.schema import slip
 from visrun.config.settings import ModelOptions
 from visrun.near import did_you_mean
-from visrun.tables import AUGMENTATIONS, MODELS, READERS, TARGETS, TASKS, ModelEntry, ReaderEntry, TaskEntry
+from visrun.tables import AUGMENTATIONS, MODELS, READERS, SETTINGS, TARGETS, TASKS, ModelEntry, ReaderEntry, TaskEntry
 from visrun.tables.entries import Output
+from visrun.tables.own import names_in
 from visrun.tables.words import Fit
 
 REF = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
@@ -24,7 +26,8 @@ def entry_problems() -> list[str]:
     named = [*_tables("MODELS", MODELS, ModelEntry), *_tables("TASKS", TASKS, TaskEntry)]
     named += _tables("READERS", READERS, ReaderEntry)
     augmentations = [line for name, ref in AUGMENTATIONS.items() for line in _ref(f'AUGMENTATIONS["{name}"]', ref)]
-    return [*named, *_names("AUGMENTATIONS", AUGMENTATIONS), *augmentations]
+    settings = [f"SETTINGS[{show(key)}]: {line}" for key, entry in SETTINGS.items() if (line := slip(key, entry))]
+    return [*named, *_names("AUGMENTATIONS", AUGMENTATIONS), *augmentations, *settings]
 
 
 def _tables(table: str, entries: Mapping[Any, Any], kind: type) -> Iterator[str]:
@@ -38,7 +41,8 @@ def _tables(table: str, entries: Mapping[Any, Any], kind: type) -> Iterator[str]
         elif isinstance(entry, ModelEntry):
             yield from _ref(f"{where}.build", entry.build)
             yield from _serves(where, entry.tasks)
-            yield from _among(f"{where}.options", entry.options, ModelOptions.model_fields)
+            known = (*ModelOptions.model_fields, *names_in("model_options"))
+            yield from _among(f"{where}.options", entry.options, known)
         elif isinstance(entry, ReaderEntry):
             yield from [*_ref(f"{where}.read", entry.read), *_ref(f"{where}.recognise", entry.recognise)]
             yield from _among(f"{where}.targets", entry.targets, TARGETS)

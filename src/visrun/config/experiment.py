@@ -17,8 +17,9 @@ from pydantic import BaseModel
 
 from visrun.config.fields import flatten, one_of, show, validate, without
 from visrun.config.lines import texts
+from visrun.config.schema import schema
 from visrun.config.setting_rules import unknown_augmentations
-from visrun.config.settings import SECTIONS, Settings
+from visrun.config.settings import SECTIONS
 from visrun.errors import PLUGIN_HINT, ConfigError, not_utf8
 from visrun.files import part_of
 from visrun.folders import expanded
@@ -179,7 +180,7 @@ def _checked(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Dotted key -> value of what the file sets, in plain JSON types, and a line for each wrong one."""
     flat: dict[str, Any] = {}
     problems: list[str] = []
-    models: tuple[type[BaseModel], ...] = (Hyperparameters, Settings)
+    models: tuple[type[BaseModel], ...] = (Hyperparameters, schema())
     for model, given in zip(models, halves(content), strict=True):
         valid, wrong = validate(model, given)
         valid = valid or model(**without(given, wrong))

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.fields import FieldInfo
 
 from visrun.near import did_you_mean
+from visrun.tables.own import maybe_brought
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -154,7 +155,7 @@ def _error_lines(error: ValidationError, model: type[BaseModel], values: Mapping
         key = ".".join(path)
         if item["type"] == "extra_forbidden":
             known = [".".join([*path[:-1], name]) for name in siblings]
-            line = f"{show(key)} is no setting{did_you_mean(key, known)}"
+            line = f"{show(key)} is no setting{did_you_mean(key, known)}{maybe_brought(key)}"
         elif item["type"] == "missing" and len(path) == len(item["loc"]):
             line = f"{key} is missing"
         elif info is None:

@@ -35,6 +35,7 @@ from visrun.errors import ConfigError
 from visrun.folders import expanded
 from visrun.near import is_hydra_key, near
 from visrun.synonyms import hint
+from visrun.tables.own import maybe_brought
 
 PATHS = ("data.cache_dir", "data.root", "experiment", "model.weights")
 TEXTS = ("data.group", "tracking.experiment", "tracking.run_name", "tracking.uri")
@@ -180,7 +181,7 @@ def _read(word: str, *, known: Collection[str], cwd: Path, multirun: bool, optio
         shows = f"visrun explain -m {READY}={show(text)} shows what it tries"
         raise ConfigError(f"{READY}={show(text)}: needs -m, as in visrun -m {READY}={show(text)}; {shows}")
     if key not in known:
-        raise ConfigError(f"{show(key)} is no setting{near(key, known)}")
+        raise ConfigError(f"{show(key)} is no setting{near(key, known)}{maybe_brought(key)}")
     if "${" in text:
         raise ConfigError(f"{key}={show(text)}: ${{...}} is not taken; write the value itself")
     if text.strip() == "???":

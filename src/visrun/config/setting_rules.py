@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,17 @@ from visrun.files import part_of
 from visrun.hyperparameters import LEARNS, Condition, Hyperparameters, missing
 from visrun.lr import NESTEROV_ALONE
 from visrun.near import did_you_mean
-from visrun.tables import AUGMENTATIONS, TARGETS, TASKS, ModelEntry, layouts_of, model_entry, models_of
+from visrun.tables import (
+    AUGMENTATIONS,
+    SETTINGS,
+    TARGETS,
+    TASKS,
+    ModelEntry,
+    asked_by_extras,
+    layouts_of,
+    model_entry,
+    models_of,
+)
 from visrun.tables.losses import loss_options, require_given
 from visrun.tables.models import HEAT_TASKS, IMAGE_TASKS, OBJECT_TASKS
 
@@ -44,6 +54,12 @@ READ_WHEN: dict[str, Condition] = {
     "optimizer_options.nesterov": {**LEARNS, "optimizer": ("sgd",)},
     **{f"model_options.{name}": {"options": (name,)} for name in ModelOptions.model_fields},
 }
+# Section -> what must hold for anything to read a plugin's setting in it. `extras` are those of augment.extra.
+OWN_READ_WHEN: dict[str, Callable[[str], Condition]] = {
+    "loss_options": lambda name: {**LEARNS, "loss_options": (name,)},
+    "model_options": lambda name: {"options": (name,)},
+    "augment": lambda name: {**LEARNS, "extras": (name,)},
+}
 SPLITTING = ("val_fraction", "fold", "group")  # of data: what decides on which side of a split an image is
 SELECTING = ("classes", "targets", *SPLITTING, "train_fraction", "on_bad")  # of data
 # Sections that shape what a run learns, in the order in which runs are compared.
@@ -58,12 +74,13 @@ def facts_of(values: Mapping[str, Any] | Hyperparameters, settings: Mapping[str,
         settings: The others, nested; may be incomplete: where what decides is missing, a setting counts as read.
     """
     nested = settings.model_dump() if isinstance(settings, Settings) else settings
-    model, data, tracking = (part_of(nested, name) for name in ("model", "data", "tracking"))
+    model, data, tracking, augment = (part_of(nested, name) for name in ("model", "data", "tracking", "augment"))
     facts = hyperparameters.facts_of(values, entry_of(str(model.get("name")), str(nested.get("task"))))
     facts |= _facts_of_task(str(nested.get("task")), facts.get("loss"))
     facts |= {f"data.{name}": data[name] is not None for name in ("tile", "fold") if name in data}
     facts |= {"model.weights": model["weights"] is not None} if "weights" in model else {}
     facts |= {"data.cache": data["cache"]} if "cache" in data else {}
+    facts |= {"extras": asked_by_extras(augment["extra"])} if isinstance(augment.get("extra"), list | tuple) else {}
     return facts | ({"tracking.name": tracking["name"]} if "name" in tracking else {})
 
 
@@ -75,14 +92,26 @@ def _facts_of_task(task: str, loss: object) -> dict[str, Any]:
     return {"mixes": entry.mixes} | ({} if asked is None else {"loss_options": asked})
 
 
+def condition_of(key: str) -> Condition:
+    """What must hold for anything to read a hyperparameter or dotted setting; {} of one that is always read."""
+    section, _, name = key.partition(".")
+    return OWN_READ_WHEN[section](name) if key in SETTINGS else READ_WHEN.get(key, {})
+
+
 def is_read(key: str, facts: Mapping[str, Any]) -> bool:
     """Whether a run with these facts, see :func:`facts_of`, reads a hyperparameter or dotted setting."""
-    return not missing(READ_WHEN.get(key, {}), facts)
+    return not missing(condition_of(key), facts)
+
+
+def idle(values: Hyperparameters, settings: Settings) -> list[str]:
+    """The settings of plugins that a run does not read."""
+    facts = facts_of(values, settings)
+    return [key for key in SETTINGS if not is_read(key, facts)]
 
 
 def why_unread(key: str, facts: Mapping[str, Any]) -> str:
     """One line that says what reads a setting: ``data.overlap is read only when data.tile is set``; "" where it is."""
-    reasons = missing(READ_WHEN.get(key, {}), facts)
+    reasons = missing(condition_of(key), facts)
     return f"{key} is read only when {' and '.join(reasons)}" if reasons else ""
 
 

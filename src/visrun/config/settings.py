@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from visrun.config.fields import NAME, Float, Frozen, Int, field, sections
 from visrun.config.kinds import (
@@ -284,8 +284,3 @@ class Settings(Frozen):
 
 
 SECTIONS = sections(Settings)
-
-
-def defaults() -> dict[str, Any]:
-    """The settings' own values, nested, as plain JSON types: the other half of the schema's layer."""
-    return Settings().model_dump(mode="json")

@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from visrun.config.fields import leaves, show
-from visrun.config.settings import Settings
+from visrun.config.schema import schema
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
 
@@ -83,7 +83,7 @@ def takes_lists(name: str) -> bool:
 
 def _kinds_of(name: str) -> list[Any]:
     """The types that the annotation of a setting is made of; [] where there is no such setting."""
-    info = (leaves(Hyperparameters) | leaves(Settings)).get(name)
+    info = (leaves(Hyperparameters) | leaves(schema())).get(name)
     return _kinds(info.annotation) if info else []
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from visrun.config.configured import Configured
 from visrun.config.experiment import reserved
 from visrun.config.fields import flatten
+from visrun.config.schema import schema
+from visrun.config.setting_rules import idle
 from visrun.config.settings import SECTIONS, Settings
 from visrun.errors import VisrunError
 from visrun.files import part_of
@@ -19,6 +21,7 @@ from visrun.hyperparameters import Hyperparameters
 from visrun.record import environment
 from visrun.record.run_folder import RunFolder, read_json, writer_of
 from visrun.run_files import FILE_NAME
+from visrun.tables.own import OPEN
 from visrun.tracking.uris import without_user
 
 FREE_TO_CHANGE = (
@@ -82,6 +85,10 @@ def describe(
         result: ``status``, ``best_epoch``, ``seconds``, ``val`` and ``test``.
     """
     wanted = resolved.settings.model_dump(mode="json")
+    unread = idle(resolved.hyperparameters, resolved.settings)  # others may read the file without the plugin
+    for key in unread:
+        section, _, name = key.partition(".")
+        del wanted[section][name]
     if wanted["tracking"]["uri"]:  # the file is shared: no user:password@ of a server in it
         wanted["tracking"]["uri"] = without_user(wanted["tracking"]["uri"])
     wanted["data"]["fingerprint"] = None
@@ -91,7 +98,7 @@ def describe(
         "model": wanted["model"],  # the first section, for people
         **{name: wanted[name] for name in SECTIONS},
         "seed": wanted["seed"],
-        "sources": {key: source for key, source in resolved.sources.items() if not reserved(key)},
+        "sources": {key: source for key, source in resolved.sources.items() if not reserved(key) and key not in unread},
         "versions": environment.versions(),
         "git": environment.git_state(Path.cwd()) or {},
         "created": created,
@@ -133,7 +140,7 @@ def identity(resolved: Configured) -> dict[str, str]:
 
 def former_identity(noted: Mapping[str, str]) -> dict[str, str]:
     """What an earlier sitting noted as its :func:`identity`; a setting that its version lacked had its default."""
-    return binding({**_texts(Hyperparameters(), Settings()), **noted})
+    return binding({**_texts(Hyperparameters(), schema()()), **noted})
 
 
 def _texts(values: Hyperparameters, settings: Settings) -> dict[str, str]:
@@ -153,11 +160,12 @@ def binding(flat: Mapping[str, str]) -> dict[str, str]:
 def changes(before: Mapping[str, str], now: Configured) -> list[str]:
     """What a run that goes on as ``now`` would do otherwise than ``before``, its :func:`identity` as it was noted.
 
-    The same data may lie elsewhere by now: their fingerprint tells.
+    The same data may lie elsewhere by now: their fingerprint tells. Settings of a plugin that nobody read may be gone.
     """
     place = "data.root"
     then, identified = former_identity(before), identity(now)
-    return differences({**then, place: identified[place]}, identified)
+    known = {key: text for key, text in then.items() if key in identified or key.partition(".")[0] not in OPEN}
+    return differences({**known, place: identified[place]}, identified)
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from visrun.config.experiment import halves, unknown_names
 from visrun.config.fields import flatten, validate
+from visrun.config.schema import schema
 from visrun.config.settings import Settings
 from visrun.data import files
 from visrun.errors import ConfigError, UserError
@@ -51,7 +52,7 @@ def remembered(folder: Path, content: Mapping[str, Any] | None = None) -> Rememb
     content = read_json(file) if content is None else content
     learns, others = halves(content)
     values, problems = validate(Hyperparameters, learns)
-    settings, more = validate(Settings, others)
+    settings, more = validate(schema(), others)
     if values is None or settings is None:
         raise UserError(f"{file}: {'; '.join((problems | more).values())}")
     unknown = unknown_names({"loss": values.loss, **flatten(settings.model_dump(mode="json"))})

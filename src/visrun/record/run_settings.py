@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from visrun import hyperparameters
-from visrun.config import settings
+from visrun.config import schema
 from visrun.config.setting_rules import SHAPING, facts_of, is_read
 from visrun.errors import ConfigError
 from visrun.files import part_of
@@ -25,7 +25,7 @@ def settings_of(content: Mapping[str, Any]) -> dict[str, str]:
 
     A setting that the version lacked which wrote a section of the file had its default.
     """
-    given, usual = part_of(content, "hyperparameters"), settings.defaults()
+    given, usual = part_of(content, "hyperparameters"), schema.defaults()
     values = {**hyperparameters.defaults(), **given}
     result = part_of(content, "result")
     facts = facts_of(values, {**content, "task": str(task_of(content))})
@@ -66,7 +66,7 @@ def learns(content: Mapping[str, Any]) -> bool:
 
 def task_of(content: Mapping[str, Any]) -> Any:
     """The task of an experiment.json; of one that names none the usual one, as where it is run again."""
-    return content.get("task", settings.defaults()["task"])
+    return content.get("task", schema.defaults()["task"])
 
 
 def judged(task: str, content: Mapping[str, Any]) -> TaskEntry | None:

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial
 
 from visrun.config.compose import Resolved
 from visrun.config.lines import Line, texts
-from visrun.config.setting_rules import READ_WHEN, facts_of, why_unread
+from visrun.config.setting_rules import facts_of, why_unread
 from visrun.config.sweeper import AUTO, SEARCH, SWEEPER
 from visrun.errors import ConfigError
 from visrun.sweep.checks import Checked, check_settings
@@ -162,7 +162,7 @@ def warnings_of(first: Resolved, searched: Searched) -> list[str]:
     varied = searched.space.dimensions
     if not any(searched.some_read(name) for name in varied):
         facts = facts_of(first.hyperparameters, first.settings)
-        idle = {name: why_unread(name, facts) for name in READ_WHEN if name in varied and name not in told}
+        idle = {name: why_unread(name, facts) for name in varied if name not in told}
         lines += [f"nothing varies: {why}" for why in idle.values() if why]
     return lines
 

@@ -12,6 +12,7 @@ A point is a dict of parameters, name -> value: ints and floats of ranges and in
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -23,7 +24,7 @@ from hydra.core.config_loader import ConfigLoader
 from optuna.distributions import BaseDistribution
 
 from visrun.config.overrides import is_hydra
-from visrun.config.setting_rules import READ_WHEN, facts_of, is_read
+from visrun.config.setting_rules import READ_WHEN, condition_of, facts_of, is_read
 from visrun.config.spelling import decode, encode
 from visrun.errors import ConfigError
 from visrun.hyperparameters import OWNERS, Hyperparameters
@@ -39,6 +40,7 @@ NO_RECIPE = "+recipe=null"  # Hydra adds no option that is none: a job without t
 CHOOSERS = ("experiment", "recipe", "task", "data", "model", "model.name")  # they bring values of others with them
 # The sections whose values decide what is read.
 DECIDING = {key.partition(".")[0] for needs in READ_WHEN.values() for key in needs if "." in key}
+DECIDING |= {choice.partition(".")[0] for choice, _ in OWNERS.values() if "." in choice}
 
 
 @dataclass(frozen=True)
@@ -159,8 +161,7 @@ class Searched:
         for name, value in params.items():
             section, _, leaf = name.partition(".")
             if section in DECIDING and name not in CHOOSERS:
-                plain = None if value == encode(None) else value
-                settings[section] = {**settings.get(section, {}), leaf or "name": plain}
+                settings[section] = {**settings.get(section, {}), leaf or "name": _plain(value)}
         return facts_of({**base.values, **own}, settings)
 
     def _branches(self) -> Iterator[dict[str, range | None]]:
@@ -248,13 +249,21 @@ def composed(space: Space, first: Resolved, resolve: Callable[[list[str]], Resol
     )
 
 
+def _plain(choice: Any) -> Any:
+    """A parameter's value where it decides what is read: of null None, of a list of names these."""
+    if isinstance(choice, str) and choice.startswith("["):
+        return re.findall(r"\w+", choice)
+    return None if choice == encode(None) else choice
+
+
 def _deciders(name: str) -> tuple[str, ...]:
     """The parameters whose values may decide whether ``name`` is read."""
-    if name not in READ_WHEN:
+    condition = condition_of(name)
+    if not condition:
         return ()
-    groups = (key.removesuffix(".name") for key in READ_WHEN[name] if key.endswith(".name"))
-    owners = (OWNERS[key][0] for key in READ_WHEN[name] if key in OWNERS)
-    return (*READ_WHEN[name], *groups, *owners, *CHOOSERS)
+    groups = (key.removesuffix(".name") for key in condition if key.endswith(".name"))
+    owners = (OWNERS[key][0] for key in condition if key in OWNERS)
+    return (*condition, *groups, *owners, *CHOOSERS)
 
 
 def _ordered(names: Mapping[str, Any]) -> list[str]:

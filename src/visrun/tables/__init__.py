@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from visrun.build import Ref
+from visrun.build import Ref, is_own
 from visrun.tables.entries import ModelEntry, ReaderEntry, TaskEntry
 from visrun.tables.models import GENERIC_MODEL, MODELS, TIMM, TIMM_MODEL, model_entry, models_of, named_by, timm_name
+from visrun.tables.own import SETTINGS, Setting, asked_by
 from visrun.tables.readers import READERS
 from visrun.tables.targets import TARGETS, TargetEntry
 from visrun.tables.tasks import TASKS
@@ -24,14 +25,17 @@ __all__ = [
     "OPTIMIZERS",
     "READERS",
     "SCHEDULERS",
+    "SETTINGS",
     "TARGETS",
     "TASKS",
     "TIMM",
     "TIMM_MODEL",
     "ModelEntry",
     "ReaderEntry",
+    "Setting",
     "TargetEntry",
     "TaskEntry",
+    "asked_by_extras",
     "layouts_of",
     "learning",
     "model_entry",
@@ -61,6 +65,12 @@ AUGMENTATIONS: dict[str, Ref] = {
     "grayscale": "visrun.data.extras:grayscale",
     "noise": "visrun.data.extras:noise",
 }
+
+
+def asked_by_extras(names: Iterable[str]) -> tuple[str, ...]:
+    """What augmentations of plugins ask for by name, their settings among it."""
+    refs = (AUGMENTATIONS[name] for name in names if isinstance(name, str) and name in AUGMENTATIONS)
+    return tuple(asked for ref in refs if not is_own(ref) for asked in asked_by(ref) or ())
 
 
 def layouts_of(task: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from visrun.build import Ref, is_own, load, reads, require_filled
-from visrun.errors import ConfigError
+from visrun.tables.own import asked_by, names_in
 from visrun.tables.tasks import TASKS
 
 # The package's own losses that read settings of the section `loss_options` -> which ones. Their signatures say the
@@ -27,12 +27,7 @@ def loss_options(ref: Ref) -> tuple[str, ...] | None:
 
     A plugin's function says them by its signature; None where it cannot be looked at, which stops the run elsewhere.
     """
-    if is_own(ref):
-        return LOSS_OPTIONS.get(ref, ())
-    try:
-        return reads(load(ref))
-    except (ConfigError, ValueError, TypeError):  # the latter two: no signature
-        return None
+    return LOSS_OPTIONS.get(ref, ()) if is_own(ref) else asked_by(ref)
 
 
 def require_given(name: str, *, task: str) -> None:
@@ -44,7 +39,7 @@ def require_given(name: str, *, task: str) -> None:
     losses = TASKS[task].losses
     if is_own(losses[name]):
         return
-    given = {"weight"}.union(*LOSS_OPTIONS.values())
+    given = {"weight", *names_in("loss_options")}.union(*LOSS_OPTIONS.values())
     usual = load(next(iter(losses.values())))  # the task calls all its losses alike
     require_filled(f"loss={name}", load(losses[name]), given, [one for one in reads(usual) if one not in given])
 

@@ -6,7 +6,7 @@ appears on the page.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -17,6 +17,7 @@ from visrun.config.checks import problems_of
 from visrun.config.choices import known
 from visrun.config.overrides import GROUPS
 from visrun.config.provenance import MEANING
+from visrun.config.schema import schema
 from visrun.config.settings import Settings
 from visrun.hyperparameters import Hyperparameters
 from visrun.tables import TASKS
@@ -36,7 +37,6 @@ FORM_GROUPS = ("data", "augment", "tracking")  # groups that the form offers bes
 FORM_CLOSED = {"task", "model", "experiment", "recipe", *OF_THE_MACHINE}  # settings without a field of their own
 
 
-@cache
 def editable() -> tuple[str, ...]:
     """Every setting that the page may set beside task and model, in the schema's order."""
     names = {f"{group}.name" for group in GROUPS}
@@ -91,9 +91,13 @@ def _help(key: str, info: FieldInfo) -> str:
     return fields.meaning(info, nothing="null" if key in selects() else "empty") + hint
 
 
-@cache
 def selects() -> frozenset[str]:
     """The settings that are chosen from a list, whose words may have ``null`` among them."""
+    return _selects(schema())
+
+
+@lru_cache(maxsize=2)
+def _selects(_: type[Settings]) -> frozenset[str]:
     infos = {**Hyperparameters.model_fields, **_setting_fields()}
     return frozenset({*FORM_GROUPS, *(key for key, info in infos.items() if _control(key, info) == "select")})
 
@@ -130,9 +134,8 @@ def _choices(annotation: Any) -> tuple[str, ...]:
     return ()
 
 
-@cache
 def _setting_fields() -> dict[str, FieldInfo]:
-    """Dotted key -> field of everything in :class:`Settings`."""
-    found = fields.leaves(Settings)
+    """Dotted key -> field of everything in the schema of settings."""
+    found = fields.leaves(schema())
     assert found.keys() <= known() | {"task"}
     return found

@@ -26,7 +26,7 @@ from visrun.config.provenance import CHOSEN
 from visrun.config.setting_rules import READ_WHEN, SELECTING, entry_of, facts_of, is_read, why_unread
 from visrun.config.spelling import to_override
 from visrun.errors import ConfigError
-from visrun.hyperparameters import CHOICES, Hyperparameters, losses_of
+from visrun.hyperparameters import CHOICES, OWNERS, Hyperparameters, losses_of
 from visrun.lr import lr_curve
 from visrun.tables import TASKS, models_of
 from visrun.web.advice import advice
@@ -36,6 +36,7 @@ from visrun.web.entered import Entered, read, require_known, shown, words
 
 # Choices, and settings beside which others are read or not.
 DECIDERS = {*CHOICES, *(key for needs in READ_WHEN.values() for key in needs if key in editable())}
+DECIDERS |= {choice for choice, _ in OWNERS.values() if choice in editable()}
 # What decides which images, splits and classes a run has.
 SURVEYED = ("data", "data.root", *(f"data.{name}" for name in SELECTING), "seed")
 CORRECTED = ("data.image_size",)  # typed digit by digit, through sizes that the model does not take
