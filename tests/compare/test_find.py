@@ -39,6 +39,12 @@ def test_of_equal_trials_the_one_with_the_lower_loss_comes_first(write_run, tmp_
     assert names(tmp_path / "s") == ["s/4", "s/1", "s/3", "s/0", "s/2"]
 
 
+def test_losses_of_several_scales_order_nothing(write_run, tmp_path: Path) -> None:
+    for number, (name, loss) in enumerate([("cross_entropy", 0.8), ("focal", 0.2), ("cross_entropy", 0.7)]):
+        write_run(f"s/{number}", rows=[{"epoch": 1, "accuracy": 0.9, "val_loss": loss}], loss=name)
+    assert names(tmp_path / "s") == ["s/0", "s/1", "s/2"]
+
+
 @pytest.mark.parametrize("status", ["failed", "killed", "pruned", "running"])
 def test_a_trial_that_did_not_finish_is_no_better_than_those_that_did(write_run, tmp_path: Path, status: str) -> None:
     for number, (value, ended) in enumerate([(0.99, status), (0.5, "finished"), (0.98, status), (0.7, "finished")]):

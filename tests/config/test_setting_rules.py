@@ -14,7 +14,15 @@ from visrun.config.checks import unread_warnings
 from visrun.config.compose import check_sweep, look, resolve
 from visrun.config.fields import flatten, validate
 from visrun.config.lines import texts
-from visrun.config.setting_rules import READ_WHEN, SHAPING, check_options, facts_of, is_read, warnings, why_unread
+from visrun.config.setting_rules import (
+    READ_WHEN,
+    SHAPING,
+    check_options,
+    facts_of,
+    is_read,
+    warnings,
+    why_unread,
+)
 from visrun.config.settings import Data, LossOptions, OptimizerOptions, Settings, Tracking
 from visrun.data import recognise
 from visrun.errors import ConfigError

@@ -117,7 +117,7 @@ def told(boxes: list[tuple[float, ...]]) -> Tensor:
     look.map, look.norm, look.said = Coordinates(), nn.Identity(), nn.Identity()
     look.mix = nn.Identity()
     fine, level = torch.zeros(1, 8, 12, 24), torch.zeros(1, 16, 6, 12)
-    first, others = look(fine, level, torch.tensor([boxes]), SIZE)
+    first, others = look(fine, level, torch.tensor([boxes]))
     return torch.cat([first, others], -1).view(len(boxes), SPOTS**2, 2)
 
 
@@ -148,7 +148,7 @@ def test_beyond_the_image_its_edge_is_seen_and_any_size_is_finite() -> None:
 def test_a_second_look_at_nothing_begins_without_a_say() -> None:
     look = SecondLook(8, 64, num_outputs=3)
     boxes = torch.tensor([PLACES]).requires_grad_()
-    changes, classes = look(torch.randn(1, 8, 12, 24), torch.randn(1, 64, 6, 12), boxes, SIZE)
+    changes, classes = look(torch.randn(1, 8, 12, 24), torch.randn(1, 64, 6, 12), boxes)
     assert changes.shape == (1, 3, 5) and classes.shape == (1, 3, 3)
     assert not changes.any() and not classes.any()
     (changes.sum() + classes.sum()).backward()
@@ -158,7 +158,7 @@ def test_a_second_look_at_nothing_begins_without_a_say() -> None:
 @pytest.mark.parametrize("width", [8, 24, 56, 256])
 def test_a_pyramid_of_any_width_can_be_looked_at(width: int) -> None:
     look = SecondLook(3, width, num_outputs=1)
-    changes, _ = look(torch.randn(1, 3, 12, 24), torch.randn(1, width, 6, 12), torch.tensor([PLACES]), SIZE)
+    changes, _ = look(torch.randn(1, 3, 12, 24), torch.randn(1, width, 6, 12), torch.tensor([PLACES]))
     assert changes.shape == (1, 3, 5)
 
 
@@ -189,3 +189,15 @@ def test_a_tower_stays_in_the_precision_that_it_runs_in() -> None:
     assert (half.float() - module(x)).abs().max() < 0.05
     half.float().sum().backward()
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in module.parameters())
+
+
+@pytest.mark.parametrize("side", [96, 100, 104, 108])
+def test_a_fine_map_moves_nothing_where_the_stride_does_not_divide_the_side(side: int) -> None:
+    made = FineMap(1, 1, channels=1)
+    for layer in (made.fine, made.level):
+        nn.init.constant_(layer.weight, float(layer is made.level))
+        nn.init.zeros_(layer.bias)
+    fine, level = -(-side // 4), -(-side // 8)
+    places = ((torch.arange(level) + 0.5) * 8).expand(1, 1, level, -1)
+    row = made(torch.zeros(1, 1, fine, fine), places)[0, 0, 0]
+    torch.testing.assert_close(row[1:-2], (torch.arange(fine)[1:-2] + 0.5) * 4)

@@ -21,7 +21,7 @@ class Pixels(nn.Module):
 
 
 def core(share=1.0, neighbours=1):
-    return PatchCore(Pixels(), channels=[3, 3], share=share, neighbours=neighbours).eval()
+    return PatchCore(Pixels(), channels=[3, 3], strides=[4, 8], share=share, neighbours=neighbours).eval()
 
 
 def test_what_was_seen_is_near_and_a_stain_is_far_where_it_is():
@@ -82,6 +82,41 @@ def test_padding_is_neither_remembered_nor_scored():
     assert torch.allclose(half["out"][:, :12], whole["out"][:, :12], atol=2e-3)
     module.settle([padded(images)])
     assert module.memory.shape == (2 * 8 * 16, 6) and (module.memory > 0).all()
+
+
+def strip(images, height):
+    """Nothing but padding beside ``height`` rows in the middle."""
+    middle = (torch.arange(images.shape[2]) - (images.shape[2] - 1) / 2).abs() < height / 2
+    return torch.where(middle[:, None], images, 0.0)
+
+
+@pytest.mark.parametrize("height", [2, 4, 6])
+def test_a_picture_thinner_than_half_a_patch_is_seen(height):
+    images = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0)) + 1
+    module = core()
+    module.settle([strip(images, height)])
+    assert module.memory.shape == (4 * 2 * 16, 6) and (module.memory > 0).all()
+    stained = images.clone()
+    stained[:, :, :, 40:48] += 5
+    good, bad = module(strip(images, height)), module(strip(stained, height))
+    assert good["score"].max() < 1e-2 and bad["score"].min() > 0.1
+    assert bad["out"].isfinite().all()
+
+
+class Places(nn.Module):
+    """Two maps of where each of their cells lies in the image, x in pixels; 4 and 8 pixels a cell."""
+
+    def forward(self, images):
+        wide = images.shape[3]
+        rows = [torch.arange(-(-wide // side)) * side + side / 2 for side in (4, 8)]
+        return [row.expand(len(images), 1, len(row), -1) for row in rows]
+
+
+@pytest.mark.parametrize("side", [64, 68, 70, 76])
+def test_maps_of_several_strides_lie_over_one_another(side):
+    module = PatchCore(Places(), channels=[1, 1], strides=[4, 8], share=1.0, neighbours=1)
+    first, second = module.patches(torch.zeros(1, 3, side, side))[0]
+    assert torch.allclose(first[4:-5, 4:-5], second[4:-5, 4:-5], atol=1e-4)
 
 
 def test_heat_is_exact_under_autocast():

@@ -414,7 +414,7 @@ class TestJoin:
             assert override.key_or_group == f"hydra.job.env_set.{VARIABLE}" and override.is_add()
             assert json.loads(override.value()) == {
                 "storage": made.storage, "study": "mine", "number": trial.number, "pruner": {"name": "none"},
-                "parent": "run-1",
+                "parent": "run-1", "ties": True,
             }  # fmt: skip
             assert trial.user_attrs["slot"] == 1
 

@@ -217,3 +217,10 @@ def test_a_pruned_run_has_none(queue: Queue, tmp_path: Path) -> None:
         trial_of(queue, tmp_path).values(result(status="pruned"))
     with pytest.raises(VisrunError, match="no value of accuracy"):
         trial_of(queue, tmp_path).values(result(value=None))
+
+
+def test_losses_of_several_scales_tell_nothing_apart(queue: Queue, tmp_path: Path) -> None:
+    trial = trial_of(queue, tmp_path, ties=False)
+    trial.report(1, 0.5, 0.25)
+    assert queue.every()[5].intermediate_values == {1: 0.5}
+    assert trial.values(result(value=0.5, best_epoch=1)) == [0.5]

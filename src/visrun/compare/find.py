@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from visrun.compare.runs import Run, read_run
+from visrun.config.loss_scales import on_one_scale
 from visrun.errors import ConfigError, UserError
 from visrun.folders import expanded
 from visrun.record.run_settings import text
@@ -87,7 +88,9 @@ def _best_trials(folder: Path, trials: Sequence[Path]) -> tuple[list[Run], list[
     if not runs:
         raise UserError(f"{folder}: none of its {len(trials)} trials can be read; {notes[0]}")
     sign = -1 if runs[0].entry.maximize else 1
-    runs.sort(key=lambda run: (not run.finished, _or_last(run.value, sign), _or_last(run.val_loss)))
+    varied = [key for key in runs[0].settings if len({run.settings.get(key) for run in runs}) > 1]
+    ties = on_one_scale(varied, task=runs[0].task)
+    runs.sort(key=lambda run: (not run.finished, _or_last(run.value, sign), _or_last(run.val_loss) if ties else 0.0))
     if len(runs) > MOST_TRIALS:
         notes.append(f"{folder}: the best {MOST_TRIALS} of {len(runs)} trials by {runs[0].monitor}")
     return runs[:MOST_TRIALS], notes

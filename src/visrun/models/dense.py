@@ -89,9 +89,8 @@ class DenseDetector(nn.Module):
         where = points_of([(x.shape[2], x.shape[3]) for x in levels], self.strides, images.device)
         output["points"] = where.expand(images.shape[0], -1, -1)  # len() would fix the number of images in a trace
         if self.second_look is not None and self.shape is not None:
-            size = (images.shape[2], images.shape[3])
             coarse = coarse_boxes(output).detach()
-            output["refinements"], classes = self.second_look(fine, levels[0], coarse, size)
+            output["refinements"], classes = self.second_look(fine, levels[0], coarse)
             output["classes"] = (
                 output["classes"] + classes + self.shape(refined(coarse, output["refinements"].detach()))
             )

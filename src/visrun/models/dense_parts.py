@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from visrun.boxes import turn
 from visrun.device import full_precision
+from visrun.models.enlarging import enlarged
 
 GROUP = 8  # channels normalised together
 DEPTH = 2  # convolutions of a tower
@@ -17,6 +18,7 @@ LAST = 0.25  # share of the last layers' gradient that they learn from
 SHAPE_WIDTH = 16  # hidden units that see a turned box's size and elongation
 USUAL, LEAST = 32.0, 1e-3  # sides in pixels: that of size 0, and what shorter ones count as
 SIZE_UNIT, LENGTH_UNIT = 0.5, 0.1  # differences of the logarithms that classes may hang on
+STRIDE = 4  # pixels of the image that a cell of a fine map has
 SPOTS, REACH = 4, 1.2  # of a second look: points along each side, and the outermost ones' distance in half sides
 SEEN = 32  # channels of the map that it looks at, at most: else a quarter of the pyramid's
 REFINEMENTS = 5  # numbers that it changes a turned box by
@@ -134,7 +136,7 @@ class FineMap(nn.Module):
         self.fine, self.level = nn.Conv2d(fine, channels, 1), nn.Conv2d(width, channels, 1)
 
     def forward(self, fine: Tensor, level: Tensor) -> Tensor:
-        return self.fine(fine) + F.interpolate(self.level(level), size=fine.shape[2:], mode="bilinear")
+        return self.fine(fine) + enlarged(self.level(level), 2, fine.shape[2:])
 
 
 class Prototypes(FineMap):
@@ -194,23 +196,23 @@ class SecondLook(nn.Module):
         steps = torch.linspace(-REACH, REACH, SPOTS)
         self.register_buffer("spots", torch.cartesian_prod(steps, steps), persistent=False)
 
-    def forward(self, fine: Tensor, level: Tensor, boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def forward(self, fine: Tensor, level: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
         """Refinements (B, L, 5) as `visrun.detection.decode.refined` takes them, and what to add to classes (B, L, K).
 
         Args:
             fine: (B, C, h, w).
             level: The finest of the pyramid.
             boxes: (B, L, 5) of any angle, pixels.
-            size: (height, width) of the image.
         """
-        spots = self._spots(boxes.detach(), size)
+        spots = self._spots(boxes.detach(), fine.shape[2:])
         seen = F.grid_sample(self.map(fine, level).float(), spots, padding_mode="border", align_corners=False)
         said = self.said(F.relu(self.norm(self.mix(seen.permute(0, 2, 3, 1).flatten(2)))))
         return said[..., :REFINEMENTS], said[..., REFINEMENTS:]
 
-    def _spots(self, boxes: Tensor, size: tuple[int, int]) -> Tensor:
-        """Where the points lie: (B, L, S, 2), x and y from -1 to 1 across the image."""
+    def _spots(self, boxes: Tensor, cells: Sequence[int]) -> Tensor:
+        """Where the points lie: (B, L, S, 2), x and y from -1 to 1 across a fine map of so many rows and columns."""
+        high, wide = (STRIDE * count for count in cells)
         along, across = (boxes[..., 2:4, None] / 2 * self.spots.T).unbind(-2)
         x, y = turn(along, across, boxes[..., 4:])
         x, y = boxes[..., 0:1] + x, boxes[..., 1:2] + y
-        return torch.stack([2 * x / size[1] - 1, 2 * y / size[0] - 1], -1).clamp(-FARTHEST_OUT, FARTHEST_OUT)
+        return torch.stack([2 * x / wide - 1, 2 * y / high - 1], -1).clamp(-FARTHEST_OUT, FARTHEST_OUT)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from visrun.anomaly.coreset import CANDIDATES, coreset, drawn
 from visrun.data.rendering import seen
 from visrun.device import full_precision
+from visrun.models.enlarging import enlarged
 from visrun.models.freezing import freeze_all_but
 from visrun.models.timm_models import timm_trunk
 from visrun.models.trunks import trunk
@@ -38,15 +39,19 @@ class PatchCore(nn.Module):
     Args:
         backbone: Gives feature maps, the finest first; it stays as it is.
         channels: Of these maps.
+        strides: Of these maps, in pixels, each a multiple of the first.
         share: Of the good patches that is remembered, in (0, 1], at most REMEMBERED.
         neighbours: Remembered patches by which the score of an image is weighed; 1 = not at all.
     """
 
     memory: Tensor
 
-    def __init__(self, backbone: nn.Module, *, channels: Sequence[int], share: float, neighbours: int) -> None:
+    def __init__(
+        self, backbone: nn.Module, *, channels: Sequence[int], strides: Sequence[int], share: float, neighbours: int
+    ) -> None:
         super().__init__()
-        self.backbone, self.share, self.neighbours, self.remembered = backbone, share, neighbours, ""
+        self.backbone, self.strides = backbone, tuple(strides)
+        self.share, self.neighbours, self.remembered = share, neighbours, ""
         self.register_buffer("memory", torch.zeros(1, sum(channels)))
         freeze_all_but(self, ())
 
@@ -62,14 +67,14 @@ class PatchCore(nn.Module):
         distance = torch.stack([one.values for one in found]) * shown.flatten(1)
         nearest = torch.stack([one.indices for one in found])
         both = torch.stack([distance.view(n, high, wide), shown], 1)
-        heat, weight = _blurred(F.interpolate(both, size=size, mode="bilinear")).unbind(1)
+        heat, weight = _blurred(enlarged(both, self.strides[0], size)).unbind(1)
         return {"out": heat / weight.clamp_min(1e-6), "score": self._scores(rows, distance, nearest)}
 
     def patches(self, images: Tensor) -> Tensor:
         """(B, D, h, w) float32: the maps, each averaged over neighbourhoods, the coarser ones enlarged."""
         maps = [F.avg_pool2d(x.float(), NEIGHBOURHOOD, stride=1, padding=1) for x in self.backbone(images)]
-        size = maps[0].shape[2:]
-        return torch.cat([maps[0], *(F.interpolate(x, size=size, mode="bilinear") for x in maps[1:])], 1)
+        first, size = self.strides[0], maps[0].shape[2:]
+        return torch.cat([enlarged(x, own // first, size) for x, own in zip(maps, self.strides, strict=True)], 1)
 
     def _scores(self, rows: Tensor, distance: Tensor, nearest: Tensor) -> Tensor:
         """The distance of the farthest patch, weighed down where the patches around its nearest one are as far, for
@@ -138,7 +143,7 @@ def patchcore(
     known = torchvision_builders().get(backbone) == "classification"
     body = (trunk if known else timm_trunk)(name, builder=backbone, strides=strides, pretrained=pretrained)
     channels: list[int] = body.module.channels  # type: ignore[assignment]
-    module = PatchCore(body.module, channels=channels, share=coreset, neighbours=neighbours)
+    module = PatchCore(body.module, channels=channels, strides=strides, share=coreset, neighbours=neighbours)
     return body._replace(module=module, head=("memory",))
 
 
@@ -150,8 +155,10 @@ def _told(count: int, total: int, *, share: float, wanted: int) -> str:
 
 
 def _shown(images: Tensor, size: Sequence[int]) -> Tensor:
-    """(B, h, w) float32: 1 for the patches at least half of which lie in the pictures of (B, 3, H, W), else 0."""
-    return (F.adaptive_avg_pool2d(seen(images)[:, None].float(), (size[0], size[1]))[:, 0] >= 0.5).float()
+    """(B, h, w) float32: 1 for the patches at least half of which lie in the pictures of (B, 3, H, W), else 0; of a
+    picture that is thinner than that, for those that lie in it most."""
+    share = F.adaptive_avg_pool2d(seen(images)[:, None].float(), (size[0], size[1]))[:, 0]
+    return (share >= share.amax((1, 2), keepdim=True).clamp(max=0.5)).float()
 
 
 def _blurred(maps: Tensor) -> Tensor:

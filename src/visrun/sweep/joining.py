@@ -12,6 +12,7 @@ import optuna
 from optuna.trial import TrialState
 
 from visrun import preflight
+from visrun.config.loss_scales import on_one_scale
 from visrun.config.overrides import SWEEP_DIR
 from visrun.config.spelling import to_override
 from visrun.config.sweeper import SWEEPER
@@ -193,7 +194,14 @@ def _is_mine(leader: Any) -> bool:
 
 def words_of(plan: Plan, number: int, params: Params, *, parent: str | None) -> list[str]:
     """The words of a trial's job: what is fixed, what varies, and how the job finds its trial."""
-    handle = Handle(storage=plan.storage, study=plan.name, number=number, pruner=dict(plan.pruner), parent=parent)
+    handle = Handle(
+        storage=plan.storage,
+        study=plan.name,
+        number=number,
+        pruner=dict(plan.pruner),
+        parent=parent,
+        ties=on_one_scale(plan.space.distributions, task=plan.first.settings.task),
+    )
     return [
         *plan.space.fixed,
         *plan.searched.words(params),

@@ -47,6 +47,7 @@ class Handle:
         number: The trial's number.
         pruner: As :func:`visrun.sweep.pruners.make_pruner` takes it.
         parent: MLflow's id of the sweep's run, where there is one.
+        ties: Whether losses tell equal metrics apart, see :func:`visrun.config.loss_scales.on_one_scale`.
     """
 
     storage: str
@@ -54,6 +55,7 @@ class Handle:
     number: int
     pruner: Mapping[str, Any]
     parent: str | None = None
+    ties: bool = True
 
     def text(self) -> str:
         """For the environment variable."""
@@ -143,6 +145,8 @@ class SweepTrial:
         return list(self.queue.study.user_attrs[ATTRIBUTE]["objectives"])
 
     def _graded(self, value: float, epoch: int) -> float:
+        if not self.handle.ties:
+            return value
         maximize = self.queue.study.directions[0] is StudyDirection.MAXIMIZE
         return graded(value, self._losses.get(epoch, math.nan), maximize=maximize)
 
