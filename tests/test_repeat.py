@@ -123,6 +123,24 @@ def test_the_monitored_metric_stands_first_and_each_counts_its_own_runs() -> Non
     assert found["val/accuracy"] == spread([0.5, 1.0]) and found["test/accuracy"].n == 1
 
 
+@pytest.mark.parametrize(("held_out", "overlap"), [("ab", 0.25), ("aa", 0.0)])
+def test_seeds_that_hold_out_images_of_their_own_share_the_others(
+    tmp_path: Path, held_out: str, overlap: float
+) -> None:
+    for number, value in enumerate([0.5, 0.75]):
+        noted = {"fingerprints": {"val": held_out[number]}, "data": {"splits": {"train": 80, "val": 20, "test": 10}}}
+        write_trial(tmp_path, number, seed=number, val={"accuracy": value}, test={"accuracy": value}, **noted)
+    found = repeat.summary(repeat.finished(tmp_path, seeds(0, 1)), monitor="accuracy")
+    assert found["val/accuracy"] == spread([0.5, 0.75], overlap=overlap)
+    assert found["test/accuracy"] == spread([0.5, 0.75])
+
+
+@pytest.mark.parametrize("data", [{}, {"splits": 3}, {"splits": {"val": 3}}, {"splits": {"train": 0, "val": "x"}}])
+def test_a_run_that_does_not_say_its_images_shares_none(tmp_path: Path, data: dict[str, object]) -> None:
+    write_trial(tmp_path, 0, seed=0, val={"accuracy": 0.5}, data=data)
+    assert repeat.finished(tmp_path, seeds(0))[0].share == 0.0
+
+
 def told(words: list[str], *metrics: dict[str, float], held_out: str = "aa") -> list[str]:
     runs = [Repetition(i, Path(str(i)), values, held_out[i : i + 1]) for i, values in enumerate(metrics)]
     return repeat.lines(

@@ -37,13 +37,14 @@ FOLD_NOTE = "folds share training images: the intervals are wider for it (Nadeau
 
 @dataclass(frozen=True)
 class Repetition:
-    """A finished run of the repeat: its seed or fold, its folder, its metrics as ``val/NAME`` and ``test/NAME``, and
-    the fingerprint of its validation images."""
+    """A finished run of the repeat: its seed or fold, its folder, its metrics as ``val/NAME`` and ``test/NAME``, the
+    fingerprint of its validation images, and how many of these there are for one that it learns from."""
 
     value: int | str
     folder: Path
     metrics: dict[str, float]
     held_out: str = ""
+    share: float = 0.0
 
 
 def main(words: Sequence[str]) -> int:
@@ -106,7 +107,7 @@ def conclude(folder: Path, varied: Varied, resolved: Resolved) -> None:
     if not runs:
         return
     monitor = TASKS[settings.task].judged_by(settings.run.monitor).monitor
-    found = summary(runs, monitor=monitor, overlap=varied.overlap)
+    found = summary(runs, monitor=monitor, folds=varied.overlap)
     write_atomic(folder / REPORT, (json.dumps(report(found, runs, settings, varied), indent=2) + "\n").encode())
     warning = _track(folder, found, settings)
     if warning:
@@ -130,7 +131,7 @@ def finished(folder: Path, varied: Varied) -> list[Repetition]:
         result, value = content.get("result") or {}, varied.of(content)
         if value is not None and value in varied.values and result.get("status") == "finished":
             held_out = str(part_of(result, "fingerprints").get("val", ""))
-            runs[value] = Repetition(value, place, _metrics(result), held_out)
+            runs[value] = Repetition(value, place, _metrics(result), held_out, _share(part_of(result, "data")))
     return [runs[value] for value in varied.values if value in runs]
 
 
@@ -138,13 +139,37 @@ def _metrics(result: Mapping[str, Any]) -> dict[str, float]:
     return {f"{split}/{key}": value for split in SPLITS for key, value in numbers_of(result.get(split)).items()}
 
 
-def summary(runs: Sequence[Repetition], *, monitor: str, overlap: float = 0.0) -> dict[str, Spread]:
-    """The spread of each metric over the runs that have it: val before test, and of each the monitored one first."""
+def _share(data: Mapping[str, Any]) -> float:
+    """How many images a run validated on for one that it learnt from; 0 where it does not say."""
+    val, train = (part_of(data, "splits").get(split) for split in ("val", "train"))
+    return val / train if isinstance(val, int) and isinstance(train, int) and train > 0 else 0.0
+
+
+def _hold_out(runs: Sequence[Repetition]) -> bool:
+    """Whether the seeds of runs decide which of the same images they learn from and which they validate on."""
+    return len({run.held_out for run in runs if run.held_out}) > 1
+
+
+def summary(runs: Sequence[Repetition], *, monitor: str, folds: float = 0.0) -> dict[str, Spread]:
+    """The spread of each metric over the runs that have it: val before test, and of each the monitored one first.
+
+    Args:
+        runs: One at least.
+        monitor: The metric that picks the best epoch.
+        folds: The overlap of the folds of a cross-validation, see `spread`; 0 of seeds, whose own hold-outs overlap.
+    """
+    held_out = max(run.share for run in runs) if _hold_out(runs) and not folds else folds
     keys = list(dict.fromkeys(key for run in runs for key in run.metrics))
     keys.sort(
         key=lambda key: (SPLITS.index(key.partition("/")[0]), key.partition("/")[2].removeprefix(SYNTHETIC) != monitor)
     )
-    return {key: spread([run.metrics[key] for run in runs if key in run.metrics], overlap=overlap) for key in keys}
+    return {
+        key: spread(
+            [run.metrics[key] for run in runs if key in run.metrics],
+            overlap=held_out if key.startswith("val/") else folds,
+        )
+        for key in keys
+    }
 
 
 def report(
@@ -174,7 +199,7 @@ def lines(found: Mapping[str, Spread], runs: Sequence[Repetition], settings: Set
         text.append(f"{REPORT} holds {len(found) - len(shown)} more, of single classes or targets")
     if varied.word == "folds":
         return [*text, FOLD_NOTE]
-    return [*text, SPLIT_NOTE] if len({run.held_out for run in runs if run.held_out}) > 1 else text
+    return [*text, SPLIT_NOTE] if _hold_out(runs) else text
 
 
 def _number(value: float | None) -> str:

@@ -131,3 +131,11 @@ def test_a_sample_holds_the_extremes():
     found = sampled(maps)
     assert found.min() == -5 and found.max() == 999_999
     assert len(found) < 500_010
+
+
+@pytest.mark.parametrize("place", [0.25, 0.5])
+def test_a_threshold_between_neighbours_in_single_precision_parts_them(place: float) -> None:
+    low = np.float32(0.7)
+    high = np.nextafter(low, np.float32(1))
+    _, threshold = counts(np.array([low, high]), np.array([False, True])).best_f1(place=place)
+    assert [score >= np.float32(threshold) for score in (low, high)] == [False, True]

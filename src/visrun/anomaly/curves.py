@@ -59,7 +59,8 @@ class Counts:
         best = int(np.argmax(f1))
         high = float(self.thresholds[best])
         low = float(self.thresholds[best + 1]) if best + 1 < len(self.thresholds) else high
-        return float(f1[best]), low + place * (high - low) if low < high else high
+        between = low + place * (high - low)
+        return float(f1[best]), between if np.float32(between) > low else high  # in which scores are compared
 
     def f1_at(self, threshold: float) -> float:
         """F1 at ``threshold``, one of those that were counted, or any where all scores were; NaN without positives."""
