@@ -85,6 +85,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["optimizer=adm"], "optimizer=adm: must be adam, adamw or sgd (did you mean adam?)"),
         (["learning_rate=nan"], "learning_rate=NaN: must be a number > 0"),
         (["train", "data.root=x"], "train is no verb of visrun; write visrun data.root=PATH"),
+        (["val", "RUN", "imgsz=64"], "val is no verb of visrun; write visrun evaluate RUN"),
         (["val", "RUN"], "val is no verb of visrun; write visrun evaluate RUN"),
         (["--epochs", "5"], "--epochs is no flag; settings are written key=value (did you mean max_epochs?)"),
         (["--batch-size=5"], "--batch-size=5 is no flag; write batch_size=VALUE"),
@@ -346,14 +347,18 @@ def test_resume_of_a_sweep_says_by_which_command_it_goes_on(
         ("patchcore", "visrun experiment=RUN/experiment.json max_epochs=6 begins anew"),
     ],
 )
-def test_resume_changes_no_setting(
+def test_resume_changes_no_setting_of_what_is_learnt(
     model: str, onward: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (empty_folder / "RUN" / "checkpoints").mkdir(parents=True)
     (empty_folder / "RUN" / "checkpoints" / "best.pt").touch()
     (empty_folder / "RUN" / "experiment.json").write_text(json.dumps({"model": {"name": model}}))
     assert cli.main(["resume", "RUN", "max_epochs=6"]) == 2
-    assert capsys.readouterr().err == f"visrun: error: resume changes no setting but data.root=PATH; {onward}\n"
+    may = "data.root, run.device, run.max_time, data.workers, data.cache, data.cache_gb, data.cache_dir or tracking.*"
+    assert capsys.readouterr().err == f"visrun: error: resume changes nothing but {may}; {onward}\n"
+    for words in (["run.device=gpu7"], ["run.devise=cpu"], ["run.device=cpu", "run.device=cpu"], ["experiment=RUN"]):
+        assert cli.main(["resume", "RUN", *words]) == 2
+        assert capsys.readouterr().err.startswith("visrun: error: ")
 
 
 def test_resume_of_a_sweep_that_was_moved_goes_on_where_it_lies(
@@ -393,7 +398,7 @@ def test_a_sweep_that_goes_on_writes_through_no_link(
 @pytest.mark.parametrize("words", [[], ["RUN", "OTHER"]])
 def test_resume_takes_one_run(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["resume", *words]) == 2
-    assert capsys.readouterr().err == "visrun: error: usage: visrun resume RUN [data.root=PATH]\n"
+    assert capsys.readouterr().err == "visrun: error: usage: visrun resume RUN [data.root=PATH] [run.device=cpu ...]\n"
 
 
 def test_hydras_help_says_which_flags_visrun_refuses(empty_folder: Path) -> None:
@@ -682,14 +687,14 @@ def test_a_verb_that_trains_answers_signals_itself(verb: str, monkeypatch: pytes
 
 def test_verbs_go_to_their_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
-    monkeypatch.setattr("visrun.run.resume", lambda folder, root: asked.append((folder, root)) or 0)
+    monkeypatch.setattr("visrun.run.resume", lambda folder, values: asked.append((folder, values)) or 0)
     monkeypatch.setattr("visrun.predict.main", lambda words: asked.append(words) or 3)
     monkeypatch.setattr("visrun.evaluate.main", lambda words: asked.append(words) or 4)
     assert cli.main(["resume", "outputs/a b"]) == 0
-    assert cli.main(["resume", "outputs/a b/experiment.json", "data.root=/my/data"]) == 0
+    assert cli.main(["resume", "outputs/a b/experiment.json", "data.root=/my/data", "tracking=none"]) == 0
     assert cli.main(["predict", "RUN", "a.jpg"]) == 3
     assert cli.main(["evaluate", "RUN"]) == 4
-    resumed = [(Path("outputs/a b"), None), (Path("outputs/a b"), Path("/my/data"))]
+    resumed = [(Path("outputs/a b"), {}), (Path("outputs/a b"), {"data.root": "/my/data", "tracking.name": "none"})]
     assert asked == [*resumed, ["RUN", "a.jpg"], ["RUN"]]
 
 
@@ -718,3 +723,12 @@ sys.exit(main([]))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2 and done.stderr.endswith("WSL 2\n") and done.stderr.count("\n") == 1
+
+
+def test_behind_another_tools_verb_all_settings_are_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "imgsz=64", "--fast", "max_epochs=0"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "visrun: error: train is no verb of visrun; write visrun data.root=PATH",
+        "visrun: error: imgsz is no setting (did you mean data.image_size?)",
+        "visrun: error: max_epochs=0: must be an integer from 1 to 1000",
+    ]

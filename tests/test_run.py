@@ -903,8 +903,20 @@ def test_a_run_whose_data_were_moved_goes_on_where_they_are(photos, tmp_path, mo
     (other / "train" / "red" / "0.png").unlink()
     interrupted(photos, tmp_path / "more", monkeypatch, after=4)
     with pytest.raises(UserError, match="the dataset has changed since the run began"):
-        run.resume(tmp_path / "more", root=other)
+        run.resume(tmp_path / "more", {"data.root": str(other)})
     assert experiment(tmp_path / "more")["data"]["root"] == str(photos)
+
+
+def test_where_and_how_a_run_goes_on_may_be_typed(photos, tmp_path, monkeypatch):
+    straight = start(photos, tmp_path / "straight", "run.ema=0.9", "dropout=0.2", "augment=light")
+    folder = tmp_path / "run"
+    interrupted(photos, folder, monkeypatch, after=4)
+    words = ["data.cache=stream", "data.workers=1", "run.device=cpu", "run.max_time=1h", "tracking=none"]
+    assert cli.main(["resume", str(folder), *words]) == 0
+    assert rows(folder) == rows(straight.folder)
+    content = experiment(folder)
+    assert content["data"]["cache"] == "stream" and content["run"]["max_time"] == 3600.0
+    assert content["tracking"]["name"] == "none" and content["sources"]["data.cache"] == "you"
 
 
 def test_a_damaged_checkpoint_refuses_to_resume(photos, tmp_path, monkeypatch):

@@ -103,10 +103,10 @@ VERBS = {
     ),
     "resume": Verb(
         main="visrun.resume:main",
-        usage="visrun resume RUN [data.root=PATH]",
+        usage="visrun resume RUN [data.root=PATH] [run.device=cpu ...]",
         about=(
             "Go on with an interrupted run, exactly where it was saved last. data.root names its dataset, if that was "
-            "moved."
+            "moved; what says where and how it runs and is tracked may change."
         ),
         trains=True,
     ),

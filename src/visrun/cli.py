@@ -17,6 +17,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from visrun.arguments import VERBS, words_after
@@ -28,6 +29,7 @@ from visrun.errors import (
     DataError,
     UserError,
     VisrunError,
+    complaints,
     exit_code,
     no_way_out,
     refuse_windows,
@@ -79,8 +81,17 @@ def _asked(words: list[str]) -> list[str]:
         return [*(word for word in others[:1] if word in VERBS), "--help"]
     named = "" if first.startswith("-") else ours(first)
     if first not in VERBS and is_command(named):
-        raise ConfigError(f"{first} is no verb of visrun; write {named}")
+        settings = [word for word in others if "=" in word and not word.startswith("-")]
+        trains = named.split()[1] not in VERBS
+        raise ConfigError([f"{first} is no verb of visrun; write {named}", *(_wrong(settings) if trains else ())])
     return words
+
+
+def _wrong(words: Sequence[str]) -> Sequence[str]:
+    """What is wrong with the settings of a run, a line each."""
+    from visrun.config.compose import resolve
+
+    return complaints(partial(resolve, words))
 
 
 def _sleep_soon() -> None:

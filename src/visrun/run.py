@@ -30,7 +30,7 @@ from visrun.record.journal import Journal, identity
 from visrun.record.next_steps import once_finished, what_next
 from visrun.record.outputs import new_run_folder
 from visrun.record.recorder import Outlets, RunRecorder, tell_best, tell_epoch
-from visrun.record.remember import moved, remembered, require_data
+from visrun.record.remember import changed, remembered, require_data
 from visrun.record.resuming import epochs_so_far, last_state, require_same_data, where_left
 from visrun.record.run_folder import RunFolder, read_json
 from visrun.record.taking_over import gone_on
@@ -78,21 +78,26 @@ def execute(resolved: Resolved, folder: Path, *, trial: Trial | None = None) -> 
     return gone_on(trial, folder, resolved, begin) if trial else begin()
 
 
-def resume(folder: Path, *, root: Path | None = None) -> int:
+def resume(folder: Path, values: Mapping[str, Any] | None = None) -> int:
     """Go on with an interrupted run and return its exit code; a finished run says so and returns 0.
 
-    Of a finished one :func:`visrun.record.tracker_end.complete` sends MLflow what it lacks. Its data lie at ``root``.
+    Of a finished one :func:`visrun.record.tracker_end.complete` sends MLflow what it lacks.
+
+    Args:
+        folder: The run's.
+        values: Dotted key -> another value of a setting that changes no number of the run, or ``data.root``.
 
     Raises:
+        ConfigError: A value that its setting does not take.
         UserError: No run is there, a link leads out of it, or its settings or data are no longer what they were.
     """
     screen, former = Screen(), read_json(folder / experiment.FILE_NAME)
     if part_of(former, "result").get("status") == "finished":
-        complete(folder, screen)
+        complete(folder, screen, values)
         screen.say(f"{folder}: this run is finished; {once_finished(folder, former)}")
         return 0
     require_inside(folder)
-    resolved = moved(remembered(folder, former), root)
+    resolved = changed(remembered(folder, former), values or {})
     require_data(folder, resolved.settings, onward=f"name where it is: visrun resume {folder} data.root=PATH")
     return _run(resolved, folder, screen, former=former).exit_code
 

@@ -7,7 +7,7 @@ import pytest
 from visrun.config.compose import resolve
 from visrun.errors import ConfigError, UserError
 from visrun.record.journal import Journal
-from visrun.record.remember import Remembered, moved, remembered, require_data
+from visrun.record.remember import Remembered, changed, remembered, require_data
 from visrun.record.run_folder import RunFolder
 
 
@@ -38,10 +38,10 @@ def test_a_dataset_that_is_gone_is_told_with_what_to_do(tmp_path: Path) -> None:
 def test_a_dataset_that_lies_elsewhere_by_now(tmp_path: Path) -> None:
     resolved = resolve(["data.root=photos"])
     run = Remembered(resolved.hyperparameters, resolved.settings, resolved.sources)
-    assert moved(run, None) is run
-    found = moved(run, tmp_path)
+    assert changed(run, {}) is run
+    found = changed(run, {"data.root": str(tmp_path)})
     assert found.settings.data.root == str(tmp_path)
     assert found.settings.data.model_copy(update={"root": run.settings.data.root}) == run.settings.data
     demo = Remembered(resolved.hyperparameters, resolve([]).settings, {})
     with pytest.raises(UserError, match=r"^data\.root=.*: this run is trained on the demo; leave it out$"):
-        moved(demo, tmp_path)
+        changed(demo, {"data.root": str(tmp_path)})

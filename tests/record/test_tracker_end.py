@@ -67,7 +67,7 @@ def finished(folder: Path, *words: str, uri: str, is_open: bool = True) -> Path:
         journal.note(fingerprints={"val": "v" * 64}, data=read, image_size=[8, 8], device="cpu")
         for row in ROWS:
             files.append_metrics(row)
-        for name in ("curves.png", "curves.png.tmp"):
+        for name in ("curves.png", "curves.png.tmp", "matrix.csv"):
             (files.plots / name).touch()
         journal.close("finished", exit_code=0, best_epoch=1, test={"accuracy": 0.125}, reason="no better")
     write_record(folder / RECORD, uri, "abc", is_open=is_open)
@@ -89,9 +89,36 @@ def test_what_mlflow_lacks_of_a_finished_run_is_sent_from_its_folder(
     assert {"<30", ">30"} <= tracker.options["names"]
     assert tracker.epochs == {int(row["epoch"]): {k: v for k, v in row.items() if k != "epoch"} for row in ROWS}
     assert tracker.final == {"best/epoch": 1, "best/accuracy": 0.5, "test/accuracy": 0.125}
-    assert tracker.files == [("curves.png", "plots"), ("experiment.json", ""), ("metrics.jsonl", "")]
+    assert tracker.files == [
+        ("curves.png", "plots"),
+        ("matrix.csv", "plots"),
+        ("experiment.json", ""),
+        ("metrics.jsonl", ""),
+    ]
     assert tracker.ends == [("finished", "no better")]
     assert (folder / "experiment.json").read_bytes() == before and not (folder / LOCK).exists()
+
+
+def test_a_run_that_its_store_never_got_to_know_is_sent_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracker: Listening
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = finished(tmp_path / "run", uri="sqlite:////full/mlflow.db")
+    (folder / RECORD).unlink()
+    assert cli.main(["resume", str(folder)]) == 0
+    assert tracker.options["params"]["learning_rate"] == 0.02 and len(tracker.epochs) == 2
+    assert tracker.ends == [("finished", "no better")]
+
+
+def test_another_store_gets_all_of_a_run_where_it_is_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracker: Listening
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mlflow.db").touch()
+    folder = finished(tmp_path / "run", uri=f"sqlite:///{tmp_path}/mlflow.db", is_open=False)
+    assert cli.main(["resume", str(folder), "tracking.uri=other.db", "tracking.experiment=all"]) == 0
+    assert tracker.options["uri"] == f"sqlite:///{tmp_path}/other.db" and tracker.options["experiment"] == "all"
+    assert len(tracker.epochs) == 2 and tracker.ends == [("finished", "no better")]
 
 
 def test_what_a_relative_store_lacks_is_sent_from_any_folder(
@@ -144,7 +171,8 @@ def test_no_store_is_opened_of_a_run_that_is_complete_being_written_or_elsewhere
     case: str,
 ) -> None:
     (tmp_path / "mlflow.db").touch()
-    folder = finished(tmp_path / "run", uri=f"sqlite:///{tmp_path}/mlflow.db", is_open=case != "complete")
+    words = ["tracking=none"] if case == "untracked" else []
+    folder = finished(tmp_path / "run", *words, uri=f"sqlite:///{tmp_path}/mlflow.db", is_open=case != "complete")
     if case == "elsewhere":
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     if case == "untracked":

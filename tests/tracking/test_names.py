@@ -123,14 +123,25 @@ def test_a_database_of_an_older_mlflow_is_refused_and_not_touched(revision, tmp_
         require_address("mlflow", None)
 
 
-def test_a_database_that_is_new_of_this_mlflow_of_a_later_one_or_none_is_let_through(tmp_path):
+def test_a_database_of_a_newer_mlflow_or_of_another_program_is_refused_and_not_touched(tmp_path):
+    database(tmp_path / "later.db", "ffffffffffff")
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("CREATE TABLE t (name TEXT)")
+        connection.commit()
+    before = [(tmp_path / name).read_bytes() for name in ("later.db", "other.db")]
+    for name, told in (("later", "a newer MLflow made it; "), ("other", "another program made it; ")):
+        with pytest.raises(ConfigError, match=rf"^tracking\.uri=.*{name}\.db: {told}"):
+            require_address("mlflow", str(tmp_path / f"{name}.db"))
+    assert [(tmp_path / name).read_bytes() for name in ("later.db", "other.db")] == before
+
+
+def test_a_database_that_is_new_of_this_mlflow_or_none_is_let_through(tmp_path):
     steps = Path(importlib.util.find_spec("mlflow").origin).parent / "store" / "db_migrations"
     database(tmp_path / "this.db", ScriptDirectory(str(steps)).get_current_head())
-    database(tmp_path / "later.db", "ffffffffffff")
     database(tmp_path / "being made.db", "451aebb31d03", experiments=0)
     (tmp_path / "new.db").touch()
     (tmp_path / "text.db").write_text("no database, though it is a file")
-    for name in ("this", "later", "being made", "new", "text", "missing"):
+    for name in ("this", "being made", "new", "text", "missing"):
         assert problem_of(f"sqlite:///{tmp_path}/{name}.db") is None
 
 

@@ -332,16 +332,17 @@ def test_parameters_that_were_not_taken_are_named_and_cost_nothing_else(whole):
         (["metrics", "model"], "finished", "(visrun resume RUN sends it later, but for the model)"),
         (["model"], "finished", "the model: bad"),  # which is sent by nothing
         (["metrics"], "killed", "epoch: bad"),  # it is said how the run goes on
-        (["open"], "finished", None),  # there is no run
+        (["open"], "finished", "(visrun resume RUN sends it later, but for the model)"),
+        (["open"], "killed", "the final status, the model: bad"),
     ],
 )
 def test_what_sends_it_later_is_said_where_something_does(whole, failing, status, told):
-    whole._store.behave = fail_on(ConnectionError("bad") if told is None else ValueError("bad"), *failing)
+    whole._store.behave = fail_on(ConnectionError("bad") if failing == ["open"] else ValueError("bad"), *failing)
     whole.start()
     whole.epoch(1, {"loss": 1.0})
     whole.model("net", "images")
     warning = whole.finish(status)
-    assert warning.endswith(told or "the final status, the model: bad")
+    assert warning.endswith(told)
 
 
 @pytest.mark.parametrize("missing", [None, "open", "artifact", "model", "end"])

@@ -24,18 +24,17 @@ from visrun.run_files import FILE_NAME
 from visrun.tables.own import OPEN
 from visrun.tracking.uris import without_user
 
-FREE_TO_CHANGE = (
-    "experiment",
-    "recipe",
-    "plugins",  # a run's folder does not remember them
-    "run.max_time",
+# Settings, and sections of them, that change no number of a run: those that say where and how it runs, and the others.
+OF_THE_PLACE = (
     "run.device",
-    "tracking",
+    "run.max_time",
     "data.workers",
     "data.cache",
     "data.cache_gb",
     "data.cache_dir",
+    "tracking",
 )
+FREE_TO_CHANGE = (*OF_THE_PLACE, "experiment", "recipe", "plugins")  # a run's folder does not remember the last
 
 
 class Journal:

@@ -62,15 +62,23 @@ def remembered(folder: Path, content: Mapping[str, Any] | None = None) -> Rememb
     return Remembered(values, settings, sources)
 
 
-def moved(run: Remembered, root: Path | None) -> Remembered:
-    """``run`` with its dataset at ``root``, if that is not None: which data are there their fingerprint tells.
+def changed(run: Remembered, values: Mapping[str, Any]) -> Remembered:
+    """``run`` with other values of some settings, dotted key -> value. Which data are at another ``data.root`` their
+    fingerprint tells.
 
     Raises:
+        ConfigError: A value that its setting does not take.
         UserError: It was trained on the demo, which lies nowhere.
     """
-    if root is None:
+    if not values:
         return run
-    if run.settings.data.name == "demo":
-        raise UserError(f"data.root={root}: this run is trained on the demo; leave it out")
-    data = run.settings.data.model_copy(update={"root": str(root)})
-    return replace(run, settings=run.settings.model_copy(update={"data": data}))
+    if "data.root" in values and run.settings.data.name == "demo":
+        raise UserError(f"data.root={values['data.root']}: this run is trained on the demo; leave it out")
+    nested = run.settings.model_dump(mode="json")
+    for key, value in values.items():
+        section, _, name = key.partition(".")
+        nested[section][name] = value
+    settings, wrong = validate(schema(), nested)
+    if settings is None:
+        raise ConfigError(list(wrong.values()))
+    return replace(run, settings=settings, sources={**run.sources, **dict.fromkeys(values, "you")})

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from visrun.console import Screen
 from visrun.files import part_of, read_object
 from visrun.record.inside import require_inside
 from visrun.record.recorder import Outlets, tell_best, tell_epoch
-from visrun.record.remember import remembered
+from visrun.record.remember import changed, remembered
 from visrun.record.run_folder import RunFolder, read_json, writer_of
 from visrun.record.tracked import tracker_of, uri_of
 from visrun.run_files import FILE_NAME, PLOTS
 from visrun.tracking import default_uri
 from visrun.tracking.names import RECORD, is_of_store
 from visrun.tracking.uris import URI, absolute_uri
+
+DRAWN = (".png", ".csv")  # what a run leaves in plots/
 
 
 def end(outlets: Outlets, status: str, reason: str | None) -> None:
@@ -30,21 +34,31 @@ def end(outlets: Outlets, status: str, reason: str | None) -> None:
         screen.say(f"MLflow: {tracker.link}{f'  after: {tracker.command}' if tracker.command else ''}")
 
 
-def complete(folder: Path, screen: Screen) -> None:
-    """Send MLflow what it lacks of a finished run, but for the model, which would have to be traced anew.
+def complete(folder: Path, screen: Screen, values: Mapping[str, Any] | None = None) -> None:
+    """Send MLflow what it lacks of a finished run, all of it if it never got to know it, but for the model, which would
+    have to be traced anew.
 
     Nothing is opened where it has all, or where the run's process still sends it; where its store is not the one that
     is named now, that is said.
+
+    Args:
+        folder: The run's.
+        screen: Where to say so.
+        values: As `visrun.run.resume` takes them; those of tracking name another store, which gets all.
 
     Raises:
         UserError: The folder cannot be written, a link leads out of it, or experiment.json is not valid here.
     """
     record = read_object(folder / RECORD)
-    if not record.get("open") or writer_of(folder) is not None:
+    named = {key: value for key, value in (values or {}).items() if key.startswith("tracking.")}
+    if (record and not record.get("open") and not named) or writer_of(folder) is not None:
         return
     require_inside(folder)
-    resolved = remembered(folder)
-    if not is_of_store(record, absolute_uri(uri_of(resolved.settings, folder) or default_uri())):
+    resolved = changed(remembered(folder), named)
+    if resolved.settings.tracking.name == "none":
+        return
+    here = absolute_uri(uri_of(resolved.settings, folder) or default_uri())
+    if record and not named and not is_of_store(record, here):
         screen.warn(
             f"MLflow at {record.get('uri')} has not got all of this run, and is not the store that is used now: set "
             f"{URI} to it and resume again"
@@ -60,6 +74,6 @@ def complete(folder: Path, screen: Screen) -> None:
             tell_epoch(tracker, row)
         tell_best(files, tracker, result.get("best_epoch", 0))
         tracker.summary({f"test/{key}": value for key, value in part_of(result, "test").items()})
-        for picture in sorted(files.plots.glob("*.png")):
-            tracker.artifact(picture, PLOTS)
+        for file in sorted(path for path in files.plots.iterdir() if path.suffix in DRAWN):
+            tracker.artifact(file, PLOTS)
         end(Outlets(files, tracker, screen), "finished", result.get("reason"))

@@ -26,6 +26,9 @@ SQLITE = "sqlite:///"
 LOCK_SECONDS = 20.0  # that another program may keep a SQLite file to itself before it is tried anew
 LOOK_SECONDS = 1.0  # the same while a run waits for a look at it
 EXPERIMENTS = "SELECT 1 FROM experiments"  # one that MLflow has used has its "Default" at least
+TABLES = {"experiments", "runs", "metrics", "params", "tags", "alembic_version"}  # some of MLflow's
+NEWER = "a newer MLflow made it; update mlflow, or name another database"
+FOREIGN = "another program made it; name a file that MLflow may have for itself, such as mlflow.db"
 SCHEMES = ("postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc")  # beside those that are looked into
 SERVER = "give such as http://127.0.0.1:5000"
 LOCAL_UI = "http://127.0.0.1:5000"  # where `mlflow ui` listens unless told otherwise
@@ -79,7 +82,7 @@ def problem_of(uri: str) -> str | None:
             return "sqlite has three slashes before its path; give a path that ends in .db"
         if sqlite_path(uri).is_dir():
             return "is a folder; give a path that ends in .db"
-        return outdated(uri) if _is_outdated(sqlite_path(uri)) else None
+        return {"older": outdated(uri), "newer": NEWER, "foreign": FOREIGN}.get(_made_by(sqlite_path(uri)))
     if scheme in SCHEMES or scheme in {entry.name for entry in entry_points(group="mlflow.tracking_store")}:
         return None
     if "://" in uri and scheme != "file":
@@ -98,23 +101,30 @@ def outdated(uri: str) -> str:
     return f"an older MLflow made it; copy it, then: {_program()} db upgrade {shlex.quote(without_password(uri))}"
 
 
-def _is_outdated(database: Path) -> bool:
-    """Whether a SQLite store that holds something is older than the installed MLflow, which is not imported."""
+def _made_by(database: Path) -> str:
+    """Who made a SQLite store that holds something: an ``older`` or ``newer`` MLflow than the installed one, which is
+    not imported, or another program (``foreign``); "" where that MLflow opens it as it is."""
     package = find_spec("mlflow")
     if package is None or package.origin is None or not os.path.isfile(database):  # noqa: PTH113 (or may not be seen)
-        return False
+        return ""
     try:
         reader = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=LOOK_SECONDS)
         with contextlib.closing(reader):
+            tables = {name for (name,) in reader.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if tables and tables.isdisjoint(TABLES):
+                return "foreign"
             if reader.execute(EXPERIMENTS).fetchone() is None:  # it is being made: its tables come before the first one
-                return False
-            if reader.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone() is None:
-                return True  # MLflow's first versions noted none
+                return ""
+            if "alembic_version" not in tables:
+                return "older"  # MLflow's first versions noted none
             found = reader.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.Error:  # no store, or one that does not answer now
-        return False
+        return ""
     steps = (Path(package.origin).parent / "store" / "db_migrations" / "versions").glob("*.py")
-    return found is None or any(f'down_revision = "{found[0]}"' in step.read_text(encoding="utf-8") for step in steps)
+    texts = [step.read_text(encoding="utf-8") for step in steps]
+    if found is None or any(f'down_revision = "{found[0]}"' in text for text in texts):
+        return "older"
+    return "" if any(f'\nrevision = "{found[0]}"' in text for text in texts) or not texts else "newer"
 
 
 def sqlite_uri(path: Path) -> str:

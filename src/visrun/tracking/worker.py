@@ -215,7 +215,7 @@ class MlflowTracker:
         with self._lock:
             missing = {kind: number for kind, number in self._waiting.items() if kind and number > 0}
         later = ""
-        if self._later and self._store.noted() and word == "finished" and missing.keys() != {"model"}:
+        if self._later and word == "finished" and missing.keys() != {"model"}:
             later = f"{self._later} sends it later{', but for the model' if 'model' in missing else ''}"
         if not missing or (True in self._told and not self._opened.is_set() and not later):
             return None
