@@ -71,14 +71,26 @@ def test_a_step_is_plain_gradient_descent_on_the_sum_of_losses():
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (lambda error: error.flatten(), r"the loss mine gives a tensor \(8,\), not one number: let it take the mean"),
-        (lambda error: 0.5, "the loss mine gives float, not one number"),
+        (
+            lambda error: error.flatten(),
+            r"the loss mine gives a tensor \(8,\) of float32, not one number: let it take the mean",
+        ),
+        (lambda error: 0.5, r"the loss mine gives float, not a tensor of one number: leave out item\(\) and float\(\)"),
+        (lambda error: None, r"the loss mine gives NoneType, not a tensor of one number: is its return missing\?"),
+        (lambda error: error.mean() * 1j, r"the loss mine gives a tensor \(\) of complex64, not one number"),
     ],
 )
 def test_a_loss_that_is_no_single_number_is_one_line(given, told):
     step, batch = make(linear()), batch_of()
     step.task = SimpleNamespace(losses=lambda model, part: {"mine": given(model(part.images) - part.target)})
     with pytest.raises(ConfigError, match=told):
+        step(batch)
+
+
+def test_a_loss_without_parts_is_one_line():
+    step, batch = make(linear()), batch_of()
+    step.task = SimpleNamespace(losses=lambda model, part: {})
+    with pytest.raises(ConfigError, match="the loss gives a mapping without parts: name one at least"):
         step(batch)
 
 

@@ -172,14 +172,19 @@ class Step:
 
 
 def require_numbers(losses: Mapping[str, Any]) -> None:
-    """Refuse a loss that is no single number.
+    """Refuse a loss that is no single number, and none at all.
 
     Raises:
         ConfigError: In one line, with the shape.
     """
+    if not losses:
+        raise ConfigError("the loss gives a mapping without parts: name one at least")
     for name, loss in losses.items():
-        if not isinstance(loss, Tensor) or loss.ndim:
-            given = f"a tensor {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        if not isinstance(loss, Tensor):
+            advice = "is its return missing?" if loss is None else "leave out item() and float()"
+            raise ConfigError(f"the loss {name} gives {type(loss).__name__}, not a tensor of one number: {advice}")
+        if loss.ndim or loss.is_complex():
+            given = f"a tensor {tuple(loss.shape)} of {str(loss.dtype).removeprefix('torch.')}"
             raise ConfigError(f"the loss {name} gives {given}, not one number: let it take the mean")
 
 

@@ -54,6 +54,11 @@ SLIPS = [
     ),
     ("AUGMENTATIONS['in-vert'] = print", 'AUGMENTATIONS["in-vert"]: a name is made of letters, digits and _'),
     ("SETTINGS['loss_options.beta'] = Setting(1.0, 'Mine.')", "SETTINGS[loss_options.beta]: visrun gives this name a"),
+    (
+        "AUGMENTATIONS['NaN'] = print",
+        'AUGMENTATIONS["NaN"]: is no text where it is typed; take a name that',
+    ),
+    ("TASKS['classification'].losses['1e3'] = print", 'TASKS["classification"].losses["1e3"]: is no text where it is'),
     ("AUGMENTATIONS['invert'] = True", f'AUGMENTATIONS["invert"]=true: {REF}'),
 ]
 

@@ -16,6 +16,7 @@ from visrun.detection import losses as choices
 from visrun.detection import objective
 from visrun.detection.decode import boxes_of, detections
 from visrun.detection.objective import BOX_GAIN, GAIN, learn, losses
+from visrun.errors import ConfigError
 from visrun.models.dense import small_detector
 from visrun.tables import TASKS
 
@@ -288,3 +289,31 @@ def test_two_images_are_learnt(kind: str) -> None:
         mine = found["masks"][0, :2][order] > 127
         true = torch.stack([(masks[0] == k).any(0) for k in (1, 2)])
         assert ((mine & true).sum((1, 2)) / (mine | true).sum((1, 2)) > 0.8).all()
+
+
+def test_a_loss_of_boxes_that_is_no_value_a_pair_is_one_line() -> None:
+    target, masks = scene("boxes")
+    output = network("boxes")(torch.zeros(2, 3, SIDE, SIDE))
+    pairs = rf"one for each pair \({len(target)}, \d+\)"
+    for given, told in (
+        (lambda found, _: found.mean(), rf"the loss gives \(\), not {pairs}"),
+        (lambda found, _: found, rf"the loss gives \(2, \d+, 4\), not {pairs}"),
+        (lambda *_: None, rf"the loss gives NoneType, not {pairs}"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            losses(output, target, masks, box_loss=given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        (torch.zeros(2, 3), "the model gives Tensor in training, not what detectors give: points, classes and boxes"),
+        (None, "the model gives NoneType in training"),
+        ({"points": torch.zeros(1, 3)}, "the model's output lacks boxes and classes, which detectors give: "),
+    ],
+)
+def test_a_network_that_is_no_detector_is_one_line(output: Any, told: str) -> None:
+    target, masks = scene("boxes")
+    batch = SimpleNamespace(target=target, masks=masks)
+    with pytest.raises(ConfigError, match=told):
+        learn(output, batch, chosen=None, box_loss=choices.giou)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from visrun.tables.own import names_in
 from visrun.tables.words import Fit
 
 REF = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
+NO_TEXT = r"null|true|false|inf|nan|[0-9_]+(e[0-9_]+)?"  # as Hydra reads what is typed
 FITS = get_args(Fit)
 OUTPUTS = get_args(Output)
 
@@ -68,6 +69,8 @@ def _names(table: str, entries: Collection[Any]) -> Iterator[str]:
     for name in entries:
         if not isinstance(name, str) or re.fullmatch(NAME, name) is None:
             yield f"{table}[{json.dumps(name, default=str)}]: a name is made of letters, digits and _"
+        elif re.fullmatch(NO_TEXT, name, re.IGNORECASE):
+            yield f"{table}[{json.dumps(name)}]: is no text where it is typed; take a name that does not mean a value"
 
 
 def _ref(where: str, ref: Any) -> Iterator[str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from visrun.data.marks import Marks
-from visrun.errors import DataError
 from visrun.text import composed
 
 
@@ -71,25 +70,9 @@ class Listing:
     warnings: tuple[str, ...] = ()
 
 
-def require_listing(found: Any, *, layout: str, kind: str) -> Listing:
-    """What a reader gave, its classes :func:`composed`; refused where nothing can be made of it.
-
-    Raises:
-        DataError: It is no Listing, or of ``label`` targets one is no index of its classes.
-    """
-    if not isinstance(found, Listing):
-        raise DataError(f"data={layout}: its reader gives {type(found).__name__}, not a visrun.data.listing.Listing")
-    for record in (record for records in found.splits.values() for record in records if kind == "label"):
-        for index in record.target if isinstance(record.target, tuple) else (record.target,):
-            known = isinstance(index, Integral) and 0 <= int(index) < len(found.classes)
-            if isinstance(index, Real | str) and not known:
-                told = f"{index!r} is no index of its {len(found.classes)} classes, which begin at 0"
-                raise DataError(f"data={layout}: {record.where}: {told}")
-    return _composed(found)
-
-
-def _composed(found: Listing) -> Listing:
-    """With class names as they are compared; of those that are then the same one class is made."""
+def with_composed(found: Listing) -> Listing:
+    """``found`` with class names :func:`composed`, as they are compared; of those that are then the same one class is
+    made."""
     names = [*map(composed, found.classes)]
     if names == [*found.classes]:
         return found

@@ -11,7 +11,8 @@ from typing import Any
 from visrun import build, tables
 from visrun.data import files, foreign
 from visrun.data.derive import DERIVE
-from visrun.data.listing import Listing, require_listing
+from visrun.data.given import require_listing
+from visrun.data.listing import Listing, with_composed
 from visrun.data.marks import FORMS, form_of
 from visrun.data.readers.common import split_in
 from visrun.data.regroup import regrouped
@@ -53,10 +54,10 @@ def read(
     if targets is not None and "targets" not in build.reads(reader):
         raise DataError(f"data.targets={list(targets)}: data={name} has no columns to choose; leave it out")
     kind, told = tables.TASKS[task].target, asked(name, task)
-    found = require_listing(
-        build.call(reader, {**told, "targets": targets, "group": group}, root), layout=name, kind=kind
-    )
-    return Recognised(kind=kind, layout=name, listing=regrouped(found, files.home(root)))
+    found = build.call(reader, {**told, "targets": targets, "group": group}, root)
+    if not build.is_own(tables.READERS[name].read):
+        found = require_listing(found, layout=name, kind=kind)
+    return Recognised(kind=kind, layout=name, listing=regrouped(with_composed(found), files.home(root)))
 
 
 def asked(name: str, task: str) -> dict[str, Any]:

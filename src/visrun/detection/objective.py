@@ -21,6 +21,7 @@ from visrun.detection.decode import Output, looks
 from visrun.detection.losses import BoxLoss
 from visrun.detection.masks import MARGIN, between_cells, logits_of, of_objects, within
 from visrun.device import full_precision
+from visrun.errors import ConfigError
 
 MaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -30,6 +31,8 @@ GAIN = 12.0
 BOX_GAIN = 2.0  # of a box's loss beside that of its class
 BACKGROUND, GAMMA = 0.75, 2.0  # focal weights of background (arXiv 1708.02002), so that much of it counts little
 MASKS = 100  # locations of an image whose masks are learnt in a step
+# What a plugin's detector is told that gives something else.
+CONTRACT = "detectors give: points, classes and boxes as visrun/models/dense.py has them, or an object with losses()"
 GOLDEN = (5**0.5 - 1) / 2  # steps of this share of a circle never meet and leave no large gap
 
 
@@ -42,10 +45,17 @@ def learn(output: Any, batch: Batch, *, chosen: BoxLoss | None, **how: Any) -> d
         batch: Has ``target`` and ``masks``.
         chosen: Of boxes, for a detector with losses of its own; None = all are its own.
         how: As in :func:`losses`.
+
+    Raises:
+        ConfigError: A plugin's model gives something else, or its loss not one value for each pair.
     """
+    if not isinstance(output, Mapping) and not hasattr(output, "losses"):
+        raise ConfigError(f"the model gives {type(output).__name__} in training, not what {CONTRACT}")
     if not isinstance(output, Mapping):
         parts: dict[str, Tensor] = output.losses(batch.target, batch.masks, chosen)
         return parts
+    if "points" in output and (lacking := {"classes", "boxes"} - output.keys()):
+        raise ConfigError(f"the model's output lacks {' and '.join(sorted(lacking))}, which {CONTRACT}")
     return losses(output, batch.target, batch.masks, **how) if "points" in output else {}
 
 
@@ -86,10 +96,19 @@ def losses(
         parts = {"class": terms.sum() / count}
         for name, said in zip(("box", "coarse"), reversed(boxes), strict=False):
             to_learn = torch.where(given.positive[..., None], wanted, said.detach())
-            parts[name] = BOX_GAIN * (box_loss(said, to_learn) * weight).sum() / count
+            parts[name] = BOX_GAIN * (_of_each(box_loss(said, to_learn), weight) * weight).sum() / count
         if mask_loss is not None:
             parts["mask"] = _mask_loss(output, target, masks, given, wanted, mask_loss)
         return {name: GAIN * part for name, part in parts.items()}
+
+
+def _of_each(values: Any, pairs: Tensor) -> Tensor:
+    """What a loss gives, refused where that is not one value for each of the ``pairs``, as a mean is not."""
+    if not isinstance(values, Tensor) or values.shape != pairs.shape:
+        given = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        wanted = f"one for each pair {tuple(pairs.shape)}, as those of visrun/detection/losses.py do"
+        raise ConfigError(f"the loss gives {given}, not {wanted}: leave out its mean")
+    return values
 
 
 def _assigned(points: Tensor, target: Tensor) -> Assigned:
@@ -159,7 +178,7 @@ def _mask_loss(
     used = used & ~between_cells(truth)
     boxes = wanted.gather(1, chosen[..., None].expand(-1, -1, 4))
     inside = within(boxes, (logits.shape[2], logits.shape[3]), margin=MARGIN) & used[..., None, None]
-    return (mask_loss(logits, truth.float(), inside) * used).sum() / used.sum().clamp(min=1)
+    return (_of_each(mask_loss(logits, truth.float(), inside), used) * used).sum() / used.sum().clamp(min=1)
 
 
 def _room(usable: Tensor) -> int:

@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution
 from optuna.exceptions import TrialPruned
 from optuna.trial import FrozenTrial, TrialState
 
-from visrun.errors import VisrunError, first_line
+from visrun.errors import VisrunError, first_line, foreign
 from visrun.record.run_folder import this_process
 from visrun.signals import pause
 from visrun.sweep.storage import HEARTBEAT, StorageAway
@@ -156,7 +156,8 @@ def run(
         except StorageAway:  # no fault of the trial's: it is lost, and comes back as a ticket
             raise
         except Exception as error:
-            queue.fail(trial.number, first_line(error, most=LONGEST_REASON))
+            told = first_line(error) if isinstance(error, VisrunError) else foreign(error)
+            queue.fail(trial.number, told[:LONGEST_REASON])
             return [True]
 
 
