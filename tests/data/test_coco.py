@@ -595,3 +595,21 @@ def test_two_names_in_two_jsons_do_not_share_a_file_either(tmp_path: Path) -> No
         write(tmp_path / f"{split}.json", content([f"{name}/1.jpg"], [annotation(0)]))
     picture(tmp_path / "images" / "cam1" / "1.jpg")
     assert images(tmp_path) == {"train": ["images/cam1/1.jpg"], "val": ["cam2/1.jpg"]}
+
+
+def test_an_image_that_stands_twice_has_the_objects_of_both(tmp_path: Path) -> None:
+    names = ["a.jpg", "b.jpg", "a.jpg", "b.jpg"]
+    for shade, name in enumerate(names[:2]):
+        picture(tmp_path / name, shade)
+    other = [20, 5, 10, 20]
+    annotations = [annotation(0, id_=1), annotation(2, id_=2, bbox=other, category=7), annotation(3, id_=3)]
+    written = content(names, [*annotations, annotation([0], id_=4)])
+    written["images"].append({"id": [1], "file_name": "a.jpg"})
+    write(tmp_path / "train.json", written)
+    found = coco.read(tmp_path)
+    assert found.warnings == ("2 entries of train.json name an image again, whose objects are taken together",)
+    first, second = found.splits["train"]
+    assert (first.image.name, first.target.boxes.tolist()) == ("a.jpg", [[4, 5, 14, 25], [20, 5, 30, 25]])
+    assert first.target.labels.tolist() == [0, 1] and first.target.spots.tolist() == [1, 2]
+    assert (second.image.name, len(second.target)) == ("b.jpg", 1)
+    assert str(found.problems[0]) == "train.json: image [1]: no id or no file_name"

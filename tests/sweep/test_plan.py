@@ -362,6 +362,21 @@ class TestWarnings:
         lines = plan(*words, typed=first_words).warnings
         assert [line.split()[0].partition("=")[0] for line in lines] == warned
 
+    @pytest.mark.parametrize(
+        ("words", "told"),
+        [
+            (
+                ["task=segmentation", "data.image_size=64,96"],
+                ["data.image_size varies: miou is measured on the pixels"],
+            ),
+            (["task=segmentation", "learning_rate=0.1,0.2"], []),
+            (["task=object_detection", "data.image_size=64,96"], []),
+        ],
+    )
+    def test_a_size_by_which_a_metric_is_measured_is_said(self, words: list[str], told: list[str]) -> None:
+        lines = plan(*words, typed=[word.partition(",")[0] for word in words]).warnings
+        assert [line.partition(" of training")[0] for line in lines] == told
+
     def test_where_nothing_varies_that_is_said(self) -> None:
         ready = plan("momentum=interval(0.8,0.98)")  # as sweep=NAME brings it: the first job has no value of it
         assert ready.warnings == ("nothing varies: momentum is read only when optimizer=sgd",)

@@ -41,9 +41,12 @@ def curve(right: Bools, total: int, *, points: Floats = COCO_POINTS) -> Curve:
     hits = np.cumsum(right)
     recall, precision = hits / total, hits / np.arange(1, len(right) + 1)
     precision = np.maximum.accumulate(precision[::-1])[::-1]
-    at = np.searchsorted(recall, points)
-    read = np.append(precision, 0.0)[at]
-    return Curve(recall, precision, float(read.mean()))
+    return Curve(recall, precision, float(read_at(points, recall, precision).mean()))
+
+
+def read_at(points: Floats, recall: Floats, precision: Floats) -> Floats:
+    """The precision of a curve at recalls ``points``; 0 beyond what it reaches."""
+    return np.append(precision, 0.0)[np.searchsorted(recall, points)]
 
 
 def curves(

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from visrun.detection.scoring import COCO_POINTS, read_at
 from visrun.figures.labels import told_apart
 from visrun.figures.palette import BLUE, COLOURS, GREY
 from visrun.figures.plots import new_figure, save
-
-RECALLS = np.linspace(0, 1, 101)
 
 Curves = Mapping[str, tuple[Any, Any, float]]
 
@@ -37,7 +36,8 @@ def precision_recall(curves: Curves, path: Path, *, best: tuple[float, float] | 
         axes.plot(*closed(recall, precision), drawstyle="steps-pre", label=label, color=color, linewidth=width)
     if many:
         mean = np.mean([average for *_, average in curves.values()])
-        axes.plot(RECALLS, mean_precision(curves), color=BLUE, linewidth=2, label=f"{len(curves)} classes  {mean:.3f}")
+        told = f"{len(curves)} classes  {mean:.3f}"
+        axes.plot(COCO_POINTS, mean_precision(curves), color=BLUE, linewidth=2, label=told)
     if curves:
         handles, labels = axes.get_legend_handles_labels()
         shown = slice(-1, None) if many else slice(None)
@@ -56,6 +56,5 @@ def closed(recall: Any, precision: Any) -> tuple[NDArray[np.float64], NDArray[np
 
 
 def mean_precision(curves: Curves) -> NDArray[np.float64]:
-    """(101,) the mean over the classes at each of RECALLS; 0 where a class does not reach it."""
-    each = [np.append(precision, 0.0)[np.searchsorted(recall, RECALLS)] for recall, precision, _ in curves.values()]
-    return np.mean(each, axis=0)
+    """(101,) the mean over the classes at each of COCO_POINTS; 0 where a class does not reach it."""
+    return np.mean([read_at(COCO_POINTS, recall, precision) for recall, precision, _ in curves.values()], axis=0)

@@ -23,10 +23,12 @@ from visrun.sweep.points import Trials, own_point, trials_of
 from visrun.sweep.space import Searched, Space, composed, own_words
 from visrun.sweep.study import Params
 from visrun.sweep.trial import MEASURES
+from visrun.tables import TASKS
 
 FEWEST = 10  # trials of a search that is pruned unasked: one in four of them goes on
 GRID = "optuna.samplers.GridSampler"
 EVERY = "every combination once"  # in the place of a sampler's name
+SIZES = ("data.image_size", "data.resize")  # which metrics of pixels depend on
 MakeSampler = Callable[[Sequence[FrozenTrial]], BaseSampler]
 
 
@@ -152,7 +154,8 @@ def make_plan(
 
 
 def warnings_of(first: Resolved, searched: Searched) -> list[str]:
-    """The first job's, less those about values that some other trial reads; and why nothing varies."""
+    """The first job's, less those about values that some other trial reads; why nothing varies; and what cannot be held
+    against one another."""
 
     def by_another(line: Line) -> bool:
         return line.kind == "unread" and searched.some_read(line.keys[0])
@@ -164,6 +167,11 @@ def warnings_of(first: Resolved, searched: Searched) -> list[str]:
         facts = facts_of(first.hyperparameters, first.settings)
         idle = {name: why_unread(name, facts) for name in varied if name not in told}
         lines += [f"nothing varies: {why}" for why in idle.values() if why]
+    entry = TASKS[first.settings.task].judged_by(first.settings.run.monitor)
+    sized = [key for key in SIZES if key in varied]
+    if sized and entry.is_by_pixel(entry.monitor):
+        why = f"{entry.monitor} is measured on the pixels of training images, so trials have several rulers"
+        lines.append(f"{' and '.join(sized)} varies: {why}")
     return lines
 
 

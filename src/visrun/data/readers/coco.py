@@ -61,6 +61,8 @@ def read(root: Path) -> Listing:
     warnings = [f"{s.file.name} has no annotations and is left out" for s in sources if s not in labelled]
     blank = [source for source in labelled if source.split in ("val", "test") and not source.content["images"]]
     labelled = [source for source in labelled if source not in blank]
+    labelled, told = _once(labelled, base)
+    warnings += told
     warnings += [f"{files.shown(s.file, base)} lists no images: there is no {s.split} split" for s in blank]
     warnings += [f"{files.shown(file, base)} {_why(file)} and is left out" for file in others]
     classes, dropped = _classes(labelled)
@@ -167,6 +169,35 @@ def _classes(sources: Sequence[Source]) -> tuple[tuple[str, ...], list[str]]:
         used |= {str(entry["name"]) for entry in entries if entry["id"] in ids}  # 1.0 is 1
     dropped = [name for name in names if name in headings - used]
     return tuple(name for name in names if name not in dropped), dropped
+
+
+def _once(sources: Sequence[Source], base: Path) -> tuple[list[Source], list[str]]:
+    """The jsons with each image once, and a line for each that has some twice: entries of one file name are one image,
+    which shows the objects of all of them."""
+    made, told = [], []
+    for source in sources:
+        first: dict[str, Any] = {}
+        same = {
+            image["id"]: kept
+            for image in source.content["images"]
+            if is_id(image.get("id")) and _is_named(image)
+            if (kept := first.setdefault(image["file_name"], image["id"])) != image["id"]
+        }
+        if same:
+            images = [
+                image for image in source.content["images"] if not (is_id(id_ := image.get("id")) and id_ in same)
+            ]
+            annotations = [_of_the_first(annotation, same) for annotation in source.content["annotations"]]
+            source = source._replace(content={**source.content, "images": images, "annotations": annotations})
+            shown = files.shown(source.file, base)
+            told.append(f"{len(same):,} entries of {shown} name an image again, whose objects are taken together")
+        made.append(source)
+    return made, told
+
+
+def _of_the_first(annotation: dict[str, Any], same: Mapping[Any, Any]) -> dict[str, Any]:
+    image = annotation.get("image_id")
+    return {**annotation, "image_id": same[image]} if is_id(image) and image in same else annotation
 
 
 def _records(
