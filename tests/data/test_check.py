@@ -246,6 +246,15 @@ def test_copies_across_splits_are_a_warning(tmp_path: Path) -> None:
     assert "one image stands in two splits, such as train/b/1.png (train) = val/a/0.png (val)" in warning
 
 
+def test_one_picture_in_three_splits_is_one_image(tmp_path: Path) -> None:
+    pictures(tmp_path, 4, split="train")
+    for split in ("val", "test"):
+        pictures(tmp_path, 2, split=split)
+        (tmp_path / split / "a" / "0.png").write_bytes((tmp_path / "train" / "a" / "1.png").read_bytes())
+    (told,) = [line for line in records.read(tmp_path, task="classification").warnings if "two splits" in line]
+    assert told.startswith("one image stands in two splits, such as train/a/1.png (train) = val/a/0.png (val): ")
+
+
 def test_a_look_at_all_names_more_of_them_than_a_run(tmp_path: Path) -> None:
     pictures(tmp_path, 4, split="train")
     pictures(tmp_path, 2, split="val")

@@ -215,7 +215,8 @@ def warnings(
     groups = check.alike(good)
     found += check.doubtful(groups, listing.classes, kind=kind, root=root, most=most)
     if pairs := check.copies(groups):
-        count = f"{len(pairs):,} images stand" if len(pairs) > 1 else "one image stands"
+        torn = sum(len({split for split, _ in same}) > 1 for same in groups)
+        count = f"{torn:,} images stand" if torn > 1 else "one image stands"
         same = [
             f"{files.shown(left, root)} ({a}) = {files.shown(right, root)} ({b})" for a, b, left, right in pairs[:most]
         ]
