@@ -25,7 +25,7 @@ def main() -> None:
     ratios = [alone / loop for loop, alone in rounds]
     loader = made.loaders["train"]
     facts = {
-        "model": made.portrait["network"]["name"],
+        "model": made.portrait()["network"]["name"],
         "batch_size": loader.batch_size,
         "image_size": made.notes["image_size"],
         "rounds": len(rounds),

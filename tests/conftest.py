@@ -43,6 +43,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def no_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands that are printed name no plugin that another test has imported."""
     monkeypatch.setattr("visrun.config.plugins._imported", {})
+    monkeypatch.setattr("visrun.config.plugins._taken", {})
 
 
 @pytest.fixture(autouse=True)

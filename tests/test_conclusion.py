@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
 
 from visrun import checkpoint
-from visrun.conclusion import is_best_in_warmup, take_best
+from visrun.conclusion import hand_over, is_best_in_warmup, take_best
 from visrun.errors import UserError
 from visrun.models import Built
+from visrun.parts import Parts
 from visrun.training import Progress
 
 
@@ -70,3 +73,19 @@ def test_a_best_epoch_in_the_warm_up_is_told_where_nothing_explains_it(changed: 
     built = Built(given["module"], origin=given["origin"])
     rules = {key: given[key] for key in ("maximize", "warmup_epochs")}
     assert is_best_in_warmup(progress, built, **rules) == told
+
+
+def test_the_tracked_model_says_what_the_task_has_decided() -> None:
+    task, tracker = SimpleNamespace(threshold=None), Mock()
+    task.state = lambda: {"threshold": task.threshold}
+    batches = [SimpleNamespace(images=torch.zeros(3, 3, 4, 4))]
+    made = Mock(
+        task=task, model_facts={"task": "anomaly_detection"}, loaders={"val": Mock(epoch=lambda _: iter(batches))}
+    )
+    made.portrait = lambda: Parts.portrait(made)
+    task.threshold = 0.5  # as after the best epoch
+    hand_over(made, tracker, "val")
+    assert tracker.model.call_args.kwargs["metadata"] == {
+        "task": "anomaly_detection",
+        "task_state": {"threshold": 0.5},
+    }

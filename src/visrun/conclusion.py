@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 
@@ -103,7 +103,7 @@ def keep_last(made: Parts, outlets: Outlets, *, epoch: int) -> None:
         f"no epoch has a value of {made.entry.monitor}, by which the best is chosen: best.pt is the last"
     )
     weights = made.step.evaluated.state_dict()
-    checkpoint.save({**made.portrait_now(), "model": weights, "epoch": epoch, "value": None}, outlets.folder.best)
+    checkpoint.save({**made.portrait(), "model": weights, "epoch": epoch, "value": None}, outlets.folder.best)
 
 
 def take_best(
@@ -135,5 +135,4 @@ def hand_over(made: Parts, tracker: Tracker, split: str) -> None:
     """Give the tracker the best model, on the CPU, with two real images as its example."""
     images = next(iter(made.loaders[split].epoch(0))).images.float().cpu()
     example = images.repeat(2, 1, 1, 1)[:2].contiguous()
-    metadata: dict[str, Any] = {key: value for key, value in made.portrait.items() if key != "model"}
-    tracker.model(made.step.evaluated.eval().cpu(), example, metadata=metadata)
+    tracker.model(made.step.evaluated.eval().cpu(), example, metadata=made.portrait())

@@ -43,7 +43,7 @@ from visrun.tasks.base import Metric, Task
 class Parts:
     """Everything that a run trains with.
 
-    ``entry`` says which metric chooses the best epoch. ``portrait`` is what best.pt says of the model beside its
+    ``entry`` says which metric chooses the best epoch. ``model_facts`` is what best.pt says of the model beside its
     weights; ``notes`` are facts that were settled while building (image size, where the weights come from, where images
     are kept) and go into experiment.json. ``lessons`` are the batches of training steps, none for a model that learns
     without; ``reference`` are the good training images as evaluation sees them, where the model measures itself on
@@ -61,7 +61,7 @@ class Parts:
     scheduler: Any
     device: torch.device
     precision: str
-    portrait: dict[str, Any]
+    model_facts: dict[str, Any]
     notes: dict[str, Any]
     reference: Batches | None = None
     epochs: int = 1
@@ -72,9 +72,10 @@ class Parts:
         """Bytes that the decoded images take on the GPU."""
         return sum(made.images.nbytes for made in self.loaders.values() if made.images.place == "gpu")
 
-    def portrait_now(self) -> dict[str, Any]:
-        """``portrait`` with what the task has decided since, such as thresholds."""
-        return {**self.portrait, "task_state": self.task.state()}
+    def portrait(self) -> dict[str, Any]:
+        """What best.pt says beside the weights, in plain types: all that predictions need, with what the task has
+        decided until now, such as thresholds."""
+        return {**self.model_facts, "task_state": self.task.state()}
 
 
 def build(
@@ -131,7 +132,7 @@ def build(
             scheduler=scheduler,
             device=device,
             precision=precision,
-            portrait=portrait(resolved, task, look),
+            model_facts=facts_of_model(resolved, task, look),
             notes=notes,
             reference=reference,
             epochs=values.max_epochs if facts.gradient else 1,
@@ -192,12 +193,11 @@ def _introduce(resolved: Configured, task: Task, built: Built, screen: Screen, *
     warn_of_classes(settings, built.classes, task.state().get("classes") or (), screen)
 
 
-def portrait(resolved: Configured, task: Task, look: Look) -> dict[str, Any]:
-    """What best.pt says beside the weights, in plain types: all that predictions need."""
+def facts_of_model(resolved: Configured, task: Task, look: Look) -> dict[str, Any]:
+    """What stays of :meth:`Parts.portrait` while a run trains."""
     settings = resolved.settings
     return {
         "task": settings.task,
-        "task_state": task.state(),
         "network": {
             "name": settings.model.name,
             "num_outputs": task.num_outputs,

@@ -55,7 +55,7 @@ class Predictor:
     Args:
         module: In evaluation mode, on ``device``.
         task: Turns outputs into predictions.
-        portrait: What the checkpoint says of both (see ``visrun.parts.portrait``).
+        portrait: What the checkpoint says of both (see ``visrun.parts.Parts.portrait``).
         precision: Of the forward pass, "bf16" or "fp32".
     """
 

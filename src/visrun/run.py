@@ -270,7 +270,7 @@ def _recorder(resolved: Configured, made: Parts, outlets: Outlets) -> RunRecorde
         max_epochs=made.epochs,
         entry=made.entry,
         images_per_step=made.lessons.batch_size,
-        portrait=made.portrait_now,
+        portrait=made.portrait,
         identity=identity(resolved),
         begun=made.built.begun(),
         picture=lambda: show(made, outlets.folder.plots, "val"),

@@ -116,15 +116,19 @@ def test_upright_boxes_one_by_one_are_those_of_the_fixed_point(
 
 def test_upright_boxes_are_not_compared_each_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which takes many times as long on a CPU."""
-    monkeypatch.setattr(MODULE, "near_pairs", None)
     found, scores, labels = random_boxes(60, 0)
-    assert len(boxes.nms(boxes.le90_to_xyxy(found), scores, labels, threshold=0.3))
+    found = boxes.le90_to_xyxy(found)
+    expected = boxes.nms(found, scores, labels, threshold=0.3, sources=torch.arange(60))
+    monkeypatch.setattr(MODULE, "near_pairs", None)
+    assert boxes.nms(found, scores, labels, threshold=0.3).equal(expected)
 
 
 def test_many_classes_of_few_boxes_are_not_gone_through_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MODULE, "_one_by_one", None)
     found, scores, _ = random_boxes(60, 0)
-    assert len(boxes.nms(boxes.le90_to_xyxy(found), scores, torch.arange(60) // 2, threshold=0.3))
+    found, labels = boxes.le90_to_xyxy(found), torch.arange(60) // 2
+    expected = boxes.nms(found, scores, labels, threshold=0.3, sources=torch.arange(60))
+    monkeypatch.setattr(MODULE, "_one_by_one", None)
+    assert boxes.nms(found, scores, labels, threshold=0.3).equal(expected)
 
 
 def test_under_autocast_overlaps_keep_float64() -> None:

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import sys
 
 import pytest
 from hypothesis import HealthCheck, example, given
@@ -390,10 +391,11 @@ def test_any_json_is_either_refused_in_lines_or_plain_values(write, path, value)
 
 
 def test_nothing_of_a_file_is_ever_imported(write, monkeypatch):
-    import importlib
-
     def trap(*args, **_):
         raise AssertionError(f"imported {args}")
 
-    monkeypatch.setattr(importlib, "import_module", trap)
+    for name in ("visrun.build", "visrun.config.plugins", "importlib"):  # each has bound it
+        monkeypatch.setattr(f"{name}.import_module", trap)
+    before = set(sys.modules)
     load_experiment(write(whole()))
+    assert not [name for name in set(sys.modules) - before if not name.startswith("encodings.")]

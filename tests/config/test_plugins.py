@@ -95,3 +95,25 @@ def test_a_command_names_the_plugins_again(folder: Path) -> None:
     plugins.load(["mine", "colorsys"], cwd=folder)
     plugins.load(["mine"], cwd=folder)
     assert plugins.command("resume", "run") == "visrun resume run 'plugins=[mine,colorsys]'"
+
+
+def test_a_plugin_of_the_same_name_in_another_folder_is_refused(folder: Path) -> None:
+    plugins.load(["mine"], cwd=folder)
+    plugins.load(["mine"], cwd=folder)
+    other = folder / "other"
+    other.mkdir()
+    plugins.load(["mine"], cwd=other)  # where there is none
+    (other / "mine.py").write_text("")
+    with pytest.raises(ConfigError) as caught:
+        plugins.load(["mine"], cwd=other)
+    told = f"plugins=mine: another module of this name is in use in this process, not {other / 'mine.py'}: rename one, "
+    assert str(caught.value) == f"{told}or start anew"
+
+
+def test_what_a_plugin_of_an_earlier_run_has_replaced_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(AUGMENTATIONS, "blur", AUGMENTATIONS["blur"])
+    (folder / "mine.py").write_text("from visrun.tables import AUGMENTATIONS\nAUGMENTATIONS['blur'] = print\n")
+    plugins.load(["mine"], cwd=folder)
+    line = "plugins=mine brings its own augment.extra=[blur], in place of what was there"
+    assert texts(plugins.notices(["mine"])) == [line]
+    assert texts(plugins.notices([])) == [f"{line} since it was imported, before in this process"]

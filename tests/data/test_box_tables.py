@@ -304,3 +304,38 @@ def test_a_column_names_the_groups_of_images(tmp_path: Path) -> None:
     train, val = ({record.member for record in dataset.splits[name]} for name in ("train", "val"))
     assert train | val == {"", *(f"p{i}" for i in range(8))} and train & val <= {""} and len(val) >= 2
     assert dataset.warnings == ("data.group=patient: not found in 1 of 40 images, each of which stands alone",)
+
+
+@pytest.mark.parametrize("column", ["labels", "classes", "name", "object_name", "type", "cls", "class_label"])
+def test_the_class_may_be_called_otherwise(tmp_path: Path, column: str) -> None:
+    picture(tmp_path / "a.jpg")
+    write(tmp_path / "boxes.csv", f"image,xmin,ymin,xmax,ymax,{column},iscrowd", "a.jpg,4,5,14,25,cat,0")
+    listing = box_tables.read(tmp_path)
+    assert listing.classes == ("cat",) and listing.warnings == ("columns not read: iscrowd",)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_four_corners_the_box_around_is_taken(tmp_path: Path, first: int) -> None:
+    picture(tmp_path / "a.jpg")
+    names = ",".join(f"x{i},y{i}" for i in range(first, first + 4))
+    write(tmp_path / "boxes.csv", f"image,{names},label", "a.jpg,5,5,25,7,24,15,4,13,cat")
+    (row,) = box_tables.read(tmp_path).splits["all"]
+    assert row.target.boxes.tolist() == [[4, 5, 25, 15]]
+
+
+def test_corners_go_before_a_cell_of_sides(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    write(tmp_path / "boxes.csv", "image,bbox,xmin,ymin,xmax,ymax,label", 'a.jpg,"[5, 6, 15, 16]",5,6,15,16,cat')
+    listing = box_tables.read(tmp_path)
+    assert listing.splits["all"][0].target.boxes.tolist() == [[5, 6, 15, 16]]
+    assert listing.warnings == ("columns not read: bbox",)
+
+
+def test_a_missing_image_is_not_its_mask(tmp_path: Path) -> None:
+    for i in range(4):
+        picture(tmp_path / "masks" / f"{i}.jpg")
+        if i != 2:
+            picture(tmp_path / "photos" / f"{i}.jpg")
+    write(tmp_path / "boxes.csv", TENSORFLOW, *(ROW.replace("a.jpg", f"{i}.jpg") for i in range(4)))
+    paths = {row.where: files.is_file(row.image) for row in box_tables.read(tmp_path).splits["all"]}
+    assert [*paths.values()] == [True, True, False, True]

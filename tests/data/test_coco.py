@@ -613,3 +613,11 @@ def test_an_image_that_stands_twice_has_the_objects_of_both(tmp_path: Path) -> N
     assert first.target.labels.tolist() == [0, 1] and first.target.spots.tolist() == [1, 2]
     assert (second.image.name, len(second.target)) == ("b.jpg", 1)
     assert str(found.problems[0]) == "train.json: image [1]: no id or no file_name"
+
+
+def test_a_category_id_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    twice = [{"id": 3, "name": "cat"}, {"id": 3, "name": "dog"}]
+    write(tmp_path / "train.json", content(["a.jpg"], [annotation(0)], categories=twice))
+    with pytest.raises(DataError, match=r"train\.json: category id 3 stands twice: give each category its own$"):
+        coco.read(tmp_path)

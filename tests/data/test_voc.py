@@ -171,6 +171,21 @@ def test_colours_become_ids(tmp_path: Path) -> None:
     assert images.load_mask(file).tolist() == [[0, 1, 2, 3]] * 2
 
 
+def test_colours_mean_the_same_in_every_split(tmp_path: Path) -> None:
+    lines = LABELMAP.splitlines(keepends=True)
+    for split, text in (("train", LABELMAP), ("val", "".join([lines[0], *reversed(lines[1:])]))):
+        for i in range(2):
+            save(tmp_path / split / "images" / f"{split}{i}.png", Image.new("RGB", (2, 2), (i, 0, 0)))
+            save(tmp_path / split / "masks" / f"{split}{i}.png", colours((128, 64, 128), (0, 0, 255)))
+        (tmp_path / split / "labelmap.txt").write_text(text)
+    with pytest.raises(
+        DataError, match=r"train/labelmap\.txt and .*val/labelmap\.txt: the classes differ: give all the"
+    ):
+        records.read(tmp_path, task="segmentation")
+    (tmp_path / "val" / "labelmap.txt").write_text(LABELMAP)
+    assert records.read(tmp_path, task="segmentation").classes[1:] == ("road", "sky")
+
+
 def test_a_colour_without_a_class_is_named(tmp_path: Path) -> None:
     (tmp_path / "labelmap.txt").write_text(LABELMAP)
     file = save(tmp_path / "masks" / "a.png", colours((0, 0, 0), (1, 2, 3)))

@@ -595,3 +595,20 @@ def test_one_picture_in_two_formats_is_one(tmp_path: Path) -> None:
     write(tmp_path / "labels" / "a.txt", LINE)
     listing = yolo.read(tmp_path, only_outlines=False)
     assert (len(listing.splits["all"]), listing.problems) == (3, ())
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_classes_of_two_folders_must_be_the_same(tmp_path: Path, beside: bool) -> None:
+    for number, split in enumerate(("train", "val")):
+        home = tmp_path / split if beside else tmp_path / split / "images"
+        drawing(home / f"{split}.png", number)
+        write((home if beside else tmp_path / split / "labels") / f"{split}.txt", LINE)
+    folders = [tmp_path / split / ("" if beside else "labels") for split in ("train", "val")]
+    write(folders[0] / "classes.txt", "cat\ndog\n")
+    write(folders[1] / "classes.txt", "cat\n")  # LabelImg writes those that it has met
+    assert yolo.read(tmp_path, only_outlines=False).classes == ("cat", "dog")
+    write(folders[1] / "classes.txt", "dog\ncat\n")
+    with pytest.raises(DataError, match=r"train.* and .*val.*: the classes differ: give both the same, in one order"):
+        yolo.read(tmp_path, only_outlines=False)
+    write(tmp_path / "classes.txt", "cow\npig\n")  # the dataset's own go before
+    assert yolo.read(tmp_path, only_outlines=False).classes == ("cow", "pig")

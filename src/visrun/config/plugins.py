@@ -73,6 +73,10 @@ def load(names: Sequence[object], *, cwd: Path) -> None:
         if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
             problems.append(f"plugins={show(name)}: must be the name of a module, such as my_package")
             continue
+        if name in _imported and (other := _another(name, cwd)):
+            told = f"another module of this name is in use in this process, not {other}: rename one, or start anew"
+            problems.append(f"plugins={name}: {told}")
+            continue
         before = _code()
         try:
             import_module(name)
@@ -85,6 +89,13 @@ def load(names: Sequence[object], *, cwd: Path) -> None:
             _taken[name] = tuple(taken)
     if problems := [*problems, *(entry_problems() if names else [])]:
         raise ConfigError(problems) from first
+
+
+def _another(name: str, cwd: Path) -> Path | None:
+    """The file in ``cwd`` that a plugin's name means there, where another one has been imported; else None."""
+    place, own = cwd.joinpath(*name.split(".")), getattr(sys.modules.get(name), "__file__", None)
+    there = next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
+    return there if there and own and not there.samefile(own) else None
 
 
 def _code() -> dict[str, object]:
@@ -100,9 +111,12 @@ def _code() -> dict[str, object]:
 
 
 def notices(names: Sequence[str]) -> list[Line]:
-    """A line for each plugin that has put code of its own under names that were there before it."""
-    own = {name: " and ".join(_taken[name]) for name in names if name in _taken}
-    lines = [f"plugins={name} brings its own {taken}, in place of what was there" for name, taken in own.items()]
+    """A line for each plugin that has put code of its own under names that were there before it; one of a run before in
+    this process has done so for this one, too."""
+    lines = []
+    for name, taken in _taken.items():
+        before = "" if name in names else " since it was imported, before in this process"
+        lines.append(f"plugins={name} brings its own {' and '.join(taken)}, in place of what was there{before}")
     return [Line(line, ("plugins",)) for line in lines]
 
 

@@ -20,6 +20,7 @@ IMAGES_OF_XMLS = ("jpegimages", *IMAGES)
 LABELS_AS_MASKS = ("labels", "annotations", "label", "annotation", "gt", *TRUTH, "ground truth", "ann_dir")
 MASKS_OF_CLASSES = (*MASKS, *LABELS_AS_MASKS)
 MASKS_OF_DEFECTS = (*TRUTH, *MASKS)
+ALWAYS_MASKS = frozenset({"masks", *TRUTH, "segmentationclass", "segmentationobject"})  # mask/ may be a class
 NUMBERS = ("pedmasks", "instances", "instance*")
 NUMBERS_IF_NAMED = (*MASKS, "labels")
 # What follows an image folder's name in that of its masks, the longest first; each reader says how the two are joined.

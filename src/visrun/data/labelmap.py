@@ -95,13 +95,14 @@ def colour_names(masks: Iterable[Path]) -> tuple[str, ...]:
     """The names of the ids that the colours of masks have; () where they are no colours or no file names them.
 
     Raises:
-        DataError: As `read`; or a name stands twice.
+        DataError: As `read`; or a name stands twice, or files of several folders name an id otherwise.
     """
-    first = next(((mask, mode) for mask in masks if (mode := _mode(mask))), None)
-    file = _of(first[0].parent) if first and first[1] in ("RGB", "RGBA") else None
-    if file is None:
-        return ()
-    return files.require_once(file, read(file).names)
+    every = list(masks)
+    mode = next((mode for mask in every if (mode := _mode(mask))), "")
+    named = {file: files.require_once(file, read(file).names) for file in of(every)} if mode in ("RGB", "RGBA") else {}
+    if len({*named.values()}) > 1:
+        raise DataError(f"{' and '.join(map(str, named))}: the classes differ: give all the same")
+    return next(iter(named.values()), ())
 
 
 def _mode(mask: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from visrun.data.derive import DERIVE
 from visrun.data.given import require_listing
 from visrun.data.listing import Listing, with_composed
 from visrun.data.marks import FORMS, form_of
+from visrun.data.passed_over import passed_over
 from visrun.data.readers.common import split_in
 from visrun.data.regroup import regrouped
 from visrun.errors import DataError, UserError, closed, first_line
@@ -57,7 +58,10 @@ def read(
     found = build.call(reader, {**told, "targets": targets, "group": group}, root)
     if not build.is_own(tables.READERS[name].read):
         found = require_listing(found, layout=name, kind=kind)
-    return Recognised(kind=kind, layout=name, listing=regrouped(with_composed(found), files.home(root)))
+    home = files.home(root)
+    listing = regrouped(with_composed(found), home)
+    lines = [] if name == "folder" else passed_over(listing, home)  # whose reader says so itself
+    return Recognised(kind=kind, layout=name, listing=replace(listing, warnings=(*listing.warnings, *lines)))
 
 
 def asked(name: str, task: str) -> dict[str, Any]:

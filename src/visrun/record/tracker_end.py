@@ -13,7 +13,7 @@ from visrun.record.recorder import Outlets, tell_best, tell_epoch
 from visrun.record.remember import changed, remembered
 from visrun.record.run_folder import RunFolder, read_json, writer_of
 from visrun.record.tracked import tracker_of, uri_of
-from visrun.run_files import FILE_NAME, PLOTS
+from visrun.run_files import FILE_NAME, METRICS, PLOTS
 from visrun.tracking import default_uri
 from visrun.tracking.names import RECORD, is_of_store
 from visrun.tracking.uris import URI, absolute_uri
@@ -52,6 +52,8 @@ def complete(folder: Path, screen: Screen, values: Mapping[str, Any] | None = No
     record = read_object(folder / RECORD)
     named = {key: value for key, value in (values or {}).items() if key.startswith("tracking.")}
     if (record and not record.get("open") and not named) or writer_of(folder) is not None:
+        return
+    if not record and not (folder / METRICS).is_file():  # a run's experiment.json alone
         return
     require_inside(folder)
     resolved = changed(remembered(folder), named)

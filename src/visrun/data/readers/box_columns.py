@@ -17,8 +17,13 @@ IMAGE = (*(name.replace("_", "") for name in IMAGE_COLUMNS), "imagename", "imgpa
 CLASS = (
     "classname", "labelname", "categoryname", "class", "label", "category", "classid", "labelid", "categoryid",
 )
+ALSO = ("labels", "classes", "cls", "classlabel", "object", "objectname", "species", "name", "tag", "type")
 # fmt: on
 NAMED = (("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"))  # which are boxes and nothing else
+QUADS = (  # four corners, of which the box around is taken
+    ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4"),
+    ("x0", "y0", "x1", "y1", "x2", "y2", "x3", "y3"),
+)
 CORNERS = (*NAMED, ("x1", "y1", "x2", "y2"), ("x0", "y0", "x1", "y1"))
 SIDED = (("x", "y", "w", "h"), ("x", "y", "width", "height"), ("bboxx", "bboxy", "bboxwidth", "bboxheight"))
 TEXT = "bbox"  # a cell as "[x, y, width, height]"
@@ -34,10 +39,12 @@ class Columns:
 
     Args:
         image: The image's name.
-        box: Left, top, right, bottom, or left, top, width, height where ``sided``; or one column with all of it.
+        box: Left, top, right, bottom, or left, top, width, height where ``sided``; or one column with all of it; or of
+            four corners x and y.
         name: The class; None where there is one class.
         size: Width and height of the image, where they are written.
         split: The split, likewise.
+        unread: Names of the columns that hold something else.
         likely: Whether who looks for boxes may take it for a table of them; certain: whether it can be nothing else.
     """
 
@@ -49,6 +56,7 @@ class Columns:
     split: int | None
     likely: bool
     certain: bool
+    unread: tuple[str, ...] = ()
 
     def box_of(self, row: Row) -> tuple[float, float, float, float] | None:
         """Left, top, right, bottom; None where nothing is written, which is an image without objects.
@@ -63,8 +71,10 @@ class Columns:
         if not any(cells):
             return None
         try:
-            left, top, *end = map(number_in, cells)
-            right, bottom = end
+            numbers = [*map(number_in, cells)]
+            if len(self.box) == len(QUADS[0]):
+                return min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])
+            left, top, right, bottom = numbers
         except ValueError:
             pointed = {cell: cell.replace(",", ".") for cell in cells if "," in cell}
             hint = next((f": write {a} as {b}" for a, b in pointed.items() if number_or_none(b) is not None), "")
@@ -84,23 +94,26 @@ def columns_of(names: Sequence[str], rows: Sequence[tuple[int, Row]]) -> Columns
         return Columns(image=0, box=box, sided=False, name=5, size=(), split=None, likely=certain, certain=certain)
     keys = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
     place = {key: i for i, key in reversed([*enumerate(keys)])}
-    image, name = (next((place[key] for key in known if key in place), None) for known in (IMAGE, CLASS))
-    every = (TEXT,), *CORNERS, *SIDED
+    image, told, also = (next((place[key] for key in known if key in place), None) for known in (IMAGE, CLASS, ALSO))
+    every = *NAMED, (TEXT,), *QUADS, *CORNERS, *SIDED
     written = next((several for several in every if place.keys() >= {*several}), None)
     if image is None or written is None:
         return None
     found = tuple(place[key] for key in written)
     sizes = (tuple(place[key] for key in several) for several in SIZE if place.keys() >= {*several})
-    certain = name is not None or written == (TEXT,)
+    certain = told is not None or written == (TEXT,)
+    name, size = also if told is None else told, next((size for size in sizes if not {*size} & {*found}), ())
+    used = {image, name, place.get("split"), *found, *size}
     return Columns(
         image=image,
         box=found,
-        sided=written not in CORNERS,
+        sided=written not in (*CORNERS, *QUADS),
         name=name,
-        size=next((size for size in sizes if not {*size} & {*found}), ()),
+        size=size,
         split=place.get("split"),
         likely=certain or written in NAMED,
         certain=certain,
+        unread=tuple(column for i, column in enumerate(names) if i not in used and keys[i]),
     )
 
 

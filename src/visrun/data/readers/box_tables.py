@@ -16,6 +16,7 @@ from visrun.data.readers.finder import bare_splits
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.errors import DataError
+from visrun.text import some
 
 ONLY = "object"  # the class where the table names none
 WANTED = "image,class,xmin,ymin,xmax,ymax (or x,y,width,height), or path,x1,y1,x2,y2,class"
@@ -54,14 +55,17 @@ def read(root: Path, *, group: str | None = None) -> Listing:
     pictures: Pictures = {}
     of_split: dict[str, Path] = {}
     problems: list[Problem] = []
+    unread: dict[str, None] = {}
     for (split, file), text in zip(sources, texts, strict=True):
-        parsed, wrong = _pictures(file, text, split, files.shown(file, base), group)
+        parsed, wrong, rest = _pictures(file, text, split, files.shown(file, base), group)
+        unread |= dict.fromkeys(rest)
         pictures |= parsed
         of_split |= dict.fromkeys(parsed, file)
         problems += wrong
     names = class_names(pictures)
     splits, wrong, used = listed(pictures, of_split, names, base)
     warnings = [f"{files.shown(file, base)} has no split in its name and is left out" for file in others]
+    warnings += [f"columns not read: {some(unread)}"] if unread else []
     if not root.is_file():
         warnings += bare_splits(root, splits, used, mend="add {split}.csv")
         warnings += common.left_over("images", _unnamed(used), root, lacking="a row in a table")
@@ -80,8 +84,10 @@ def _is_table(file: Path, *, named: bool) -> bool:
     return named or (columns is not None and columns.likely)
 
 
-def _pictures(file: Path, text: str, split: str, shown: str, group: str | None) -> tuple[Pictures, list[Problem]]:
-    """The images that a table names, and rows that name none."""
+def _pictures(
+    file: Path, text: str, split: str, shown: str, group: str | None
+) -> tuple[Pictures, list[Problem], list[str]]:
+    """The images that a table names, rows that name none, and the columns that are not read."""
     names, rows = table_text.cells_of(file, text, wanted=WANTED)
     columns = columns_of(names, rows)
     if columns is None:
@@ -109,7 +115,7 @@ def _pictures(file: Path, text: str, split: str, shown: str, group: str | None) 
             _add(picture, line, row, columns)
         except ValueError as error:
             picture.problems.append(Problem(where, str(error)))
-    return found, problems
+    return found, problems, [name for name in columns.unread if name != group]
 
 
 def _add(picture: Picture, line: int, row: Row, columns: Columns) -> None:

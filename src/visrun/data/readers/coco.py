@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -162,6 +163,9 @@ def _classes(sources: Sequence[Source]) -> tuple[tuple[str, ...], list[str]]:
         entries = source.content.get("categories", [])
         if not all(is_id(entry.get("id")) and "name" in entry for entry in entries):
             raise DataError(f"{source.file}: a category without id or name: give it both")
+        twice = [id_ for id_, n in Counter(entry["id"] for entry in entries).items() if n > 1]
+        if twice:
+            raise DataError(f"{source.file}: category id {twice[0]} stands twice: give each category its own")
         for entry in sorted(entries, key=lambda entry: files.natural(str(entry["id"]))):
             names[str(entry["name"])] = None
             headings.add(str(entry.get("supercategory")) if entry.get("supercategory") != entry["name"] else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -241,9 +241,28 @@ def left_over(what: str, rest: Iterable[Path], root: Path, *, lacking: str = "an
     return (f"{len(every)} {what} without {lacking} are left out, such as {every[0]}",) if every else ()
 
 
-def class_ids(*folders: Path) -> tuple[str, ...]:
-    """The names that classes.txt or labelmap.txt gives to the ids 0, 1, ... in the first folder that has one."""
-    return next((names for folder in folders if (names := labelmap.class_names(folder))), ())
+def class_ids(top: Path, *folders: Path) -> tuple[str, ...]:
+    """The names that classes.txt or labelmap.txt gives to the ids 0, 1, ... in ``top``, or else in these folders.
+
+    Raises:
+        DataError: Two of them name an id otherwise; one that breaks off earlier is no other.
+    """
+    names = labelmap.class_names(top)
+    return names or agreed({folder: labelmap.class_names(folder) for folder in folders})
+
+
+def agreed(named: Mapping[Path, Sequence[str]]) -> tuple[str, ...]:
+    """The longest of the lists of classes that files or folders give, of which all others are beginnings.
+
+    Raises:
+        DataError: One is not, so that an id would have two names.
+    """
+    longest = max(named.values(), key=len, default=())
+    most = next((place for place, names in named.items() if names == longest), None)
+    for place, names in named.items():
+        if [*names] != [*longest[: len(names)]]:
+            raise DataError(f"{most} and {place}: the classes differ: give both the same, in one order")
+    return tuple(longest)
 
 
 def class_names(*folders: Path) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from visrun.data import files
+from visrun.data.folder_names import ALWAYS_MASKS
 from visrun.data.readers import common
 from visrun.data.readers.common import by_split
 from visrun.data.readers.namesakes import Namesakes, named_splits, parts_of, shared, strays
@@ -97,9 +98,18 @@ class Finder:
     def _stems(self) -> dict[str, list[Path]]:
         if self._below is None:
             self._below = {}
+            masks: dict[Path, bool] = {}
             for path in files.images(self.root):
-                self._below.setdefault(composed(path.stem), []).append(path)
+                if path.parent not in masks:
+                    masks[path.parent] = _of_masks(path.parent, self.root)
+                if not masks[path.parent]:
+                    self._below.setdefault(composed(path.stem), []).append(path)
         return self._below
+
+
+def _of_masks(folder: Path, root: Path) -> bool:
+    """Whether a folder below ``root``, or one that it lies in, is called as those are that hold masks and no images."""
+    return any(part.lower() in ALWAYS_MASKS for part in folder.relative_to(root).parts)
 
 
 class Places(NamedTuple):

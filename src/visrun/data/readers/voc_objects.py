@@ -26,7 +26,7 @@ from visrun.errors import DataError
 from visrun.numbers import number_in
 from visrun.text import composed
 
-LISTS = ("ImageSets/Main", "ImageSets")
+LISTS = ("ImageSets/Main", "ImageSets", "ImageSets/Segmentation")
 OUTERMOST = "annotation"  # tag of VOC's files
 LOOKED_AT = 10  # files of a folder, to tell whose they are
 FROM_ONE = re.compile(r"The VOC\d{4} Database")  # VOC's own files count pixels from 1 and both ends in

@@ -62,8 +62,5 @@ def _shows(path: Path) -> bool:
 
 
 def _names(*folders: Path) -> tuple[str, ...]:
-    found = (file for folder in folders for name in NAMES if (file := files.named(folder, name)))
-    file = next(found, None)
-    if file is None:
-        return ()
-    return files.names_in(file)
+    found = [file for folder in folders for name in NAMES if (file := files.named(folder, name))]
+    return common.agreed({file: files.names_in(file) for file in found})

@@ -1,0 +1,60 @@
+"""Images that are in no split are said, wherever those of splits lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from visrun.data import recognise
+from visrun.data.listing import Listing, Record
+from visrun.data.passed_over import passed_over
+
+TOLD = "the images in {} are in no split and left out: call a folder train, val or test to use it"
+
+
+def picture(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (40, 30)).save(path)
+    return path
+
+
+def yolo(root: Path, *places: str) -> Path:
+    for place in places:
+        picture(root / place.format("images") / "a.png")
+        label = root / place.format("labels") / "a.txt"
+        label.parent.mkdir(parents=True, exist_ok=True)
+        label.write_text("0 0.5 0.5 0.25 0.5\n")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("places", "shown"),
+    [
+        (["train/{}", "val/{}"], ""),
+        (["train/{}", "eval/{}"], "eval/"),
+        (["{}/train", "{}/holdout", "{}/val_1"], "images/holdout/, images/val_1/"),
+        (["train/{}", "masks/{}", "train_labels/{}", "data/{}"], ""),
+        (["{}"], ""),
+    ],
+)
+def test_folders_beside_those_of_splits(tmp_path: Path, places: list[str], shown: str) -> None:
+    found = recognise.listing(yolo(tmp_path, *places), task="object_detection").listing
+    told = [line for line in found.warnings if "in no split" in line]
+    assert told == ([TOLD.format(shown)] if shown else [])
+
+
+def test_class_folders_say_it_themselves(tmp_path: Path) -> None:
+    for place in ("train/cat", "train/dog", "eval/cat", "eval/dog"):
+        picture(tmp_path / place / "a.png")
+    found = recognise.listing(tmp_path, task="classification").listing
+    assert not any("in no split" in line for line in found.warnings)
+
+
+def test_a_folder_without_images_or_of_which_some_are_used_is_none(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    rows = [Record(picture(tmp_path / place / "a.png"), 0, "") for place in ("train", "more")]
+    assert passed_over(Listing(splits={"train": rows}, classes=("x",)), tmp_path) == []
+    assert passed_over(Listing(splits={"all": rows[:1]}, classes=("x",)), tmp_path) == []
+    assert passed_over(Listing(splits={"train": rows[:1]}), tmp_path) == [TOLD.format("more/")]
