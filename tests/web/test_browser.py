@@ -100,7 +100,7 @@ def test_a_choice_waits_for_the_page(watched: Watched) -> None:
         page.wait_for_timeout(20)
     in_place = "getComputedStyle(document.querySelector('#command'), '::before').content"  # of a command
     assert page.evaluate(in_place) == "none"
-    held[0].continue_()
+    held.pop().continue_()
     page.wait_for_selector("html[data-ready]")
     page.get_by_label("Learning Rate", exact=True).fill("-1")
     sync_api.expect(page.locator("#command")).to_have_text("")
@@ -115,6 +115,8 @@ def test_a_choice_waits_for_the_page(watched: Watched) -> None:
     page.get_by_role("radio", name="Sweep").check()
     sync_api.expect(page.locator("#command")).to_have_text("")
     assert page.evaluate(in_place) == "none"
+    while not held:
+        page.wait_for_timeout(20)
     held.pop().continue_()
 
 
