@@ -520,3 +520,16 @@ def test_masks_that_mark_nearly_everything_are_said(tmp_path, inverted):
     Image.fromarray(page).save(tmp_path / "ground_truth" / "bent" / "0_mask.png")
     told = [line for line in read(tmp_path, training=False).warnings if "more than half" in line]
     assert bool(told) == inverted
+
+
+def test_masks_beside_the_images_of_each_kind(tmp_path):
+    for i in range(6):
+        picture(tmp_path / "good" / "images" / f"{i}.jpg")
+        picture(tmp_path / "bad" / "images" / f"{i}.jpg")
+        mask(tmp_path / "good" / "masks" / f"{i}.png")
+        mask(tmp_path / "bad" / "masks" / f"{i}.png")
+    dataset = read(tmp_path)
+    found = [row.target for rows in dataset.splits.values() for row in rows]
+    assert sorted(verdict.kind for verdict in found) == ["bad"] * 6 + ["good"] * 6
+    assert {mask.parent.parent.name for verdict in found for mask in verdict.masks} == {"bad"}
+    assert all(bool(verdict.masks) == verdict.defective for verdict in found)

@@ -78,7 +78,7 @@ def test_columns_that_are_not_learnt_may_be_called_alike(tmp_path: Path) -> None
     assert table.read(tmp_path, target="label").classes == ("cat", "dog")
 
 
-@pytest.mark.parametrize("cell", ["['cat', 'dog']", '["cat"]', "[ 'cat' ]", "[]"])
+@pytest.mark.parametrize("cell", ["['cat', 'dog']", '["cat"]', "[ 'cat' ]", "[]", "[1, 0, 1]", "[1.5]", "[0 1]"])
 def test_a_list_of_pythons_is_no_label(tmp_path: Path, cell: str) -> None:
     lay(tmp_path, ["a.png", "b.png"])
     quoted = cell.replace('"', '""')

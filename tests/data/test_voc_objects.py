@@ -332,3 +332,12 @@ def test_tags_by_name_and_path(tmp_path: Path) -> None:
     top = xmltree.read(file)
     assert [tag.line for tag in top.all("b")] == [2, 3]
     assert (top.get("b", "c"), top.get("b", "d"), top.get("e", "c")) == ("x", "", "")
+
+
+def test_subfolders_of_images_and_labels_go_together(tmp_path: Path) -> None:
+    for shade, place in enumerate(("day", "night")):
+        picture(tmp_path / "JPEGImages" / place / "0.jpg", shade)
+        label(tmp_path / "Annotations" / place / "0.xml", item(place), head="<filename>0.jpg</filename>")
+    listing = voc.read(tmp_path, masks=False)
+    found = {row.image.parent.name: listing.classes[row.target.labels[0]] for row in listing.splits["all"]}
+    assert found == {"day": "day", "night": "night"} and not listing.problems

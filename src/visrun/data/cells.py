@@ -26,7 +26,7 @@ _MINUS = ("-1", "-1.0")  # in columns of flags
 _COMMA = re.compile(r"[-+]?\d+(?:,\d+)?(?:[eE][-+]?\d+)?")  # a number whose decimal mark may be a comma
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")  # which may be one of a thousand and more, too
 _LARGEST = 3.4e38  # of float32, whose very last, 3.4028e38, stands for "no data" in maps
-_LIST = re.compile(r"\[\s*(?:(['\"]).*\1\s*)?\]")  # of names, as pandas writes it
+_LIST = re.compile(r"\[\s*(?:(['\"]).*\1\s*|[-+\d.][-+\d.,\s]*)?\]")  # of names or numbers, as pandas writes it
 _MARKS = {",": "commas", " ": "spaces"}  # that may part the labels in a cell, besides | and ;
 
 

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from visrun.data import files
-from visrun.data.folder_names import MASKS_OF_DEFECTS
+from visrun.data.folder_names import IMAGES, MASKS_OF_DEFECTS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.readers import common, mask_places
 from visrun.data.verdicts import CLASSES, Verdict
@@ -129,7 +129,7 @@ class Found:
         for kind in kinds(folder):
             own = [*homes, *(() if kind.name in taken else shared)]
             if is_good(kind.name):
-                images, beside = parted(files.images(kind))
+                images, beside = parted(path for leaf in _leaves(kind) for path in files.images(leaf, deep=False))
                 self.beside += chain.from_iterable(beside.values())
                 self._put(split, [Record(p, Verdict(CLASSES[0]), files.shown(p, root)) for p in images])
                 self.used.update(*self._lying_flat(own, images)[1].values())  # blank ones
@@ -141,6 +141,9 @@ class Found:
         masks = next((found for home in homes if (found := inside(home, name))), None)
         images, beside = parted(files.images(kind, deep=False))
         by_stem = _masks(masks, {composed(image.stem) for image in images}) if masks else {}
+        if not by_stem and kind.name.lower() in IMAGES:  # beside their masks, in the folder of the kind
+            masks, name = next(iter(mask_folders(kind.parent)), None), name.parent
+            by_stem = _masks(masks, {composed(image.stem) for image in images}) if masks else {}
         if not by_stem:
             masks, by_stem = self._lying_flat(homes, images)
         if not by_stem:

@@ -241,6 +241,8 @@ def _image(finder: Finder, path: Path, tag: Tag, split: str, *, home: str) -> Pa
         return found
     pool = home == ALL
     found = finder.of_stem(path.stem, [*Path(folder).parts, path.stem], split, pool=pool)
+    inside = path.relative_to(finder.root).parts if path.is_relative_to(finder.root) else path.parts
+    found = found or finder.of_stem(path.stem, [*inside[:-1], path.stem], split, pool=pool)
     found = found or finder.named(f"{folder}/{name}", split, pool=pool) or finder.named(name, split, pool=pool)
     if found and not strays(found, finder.root, (), home):
         return found
