@@ -178,3 +178,9 @@ def test_a_slip_in_the_table_is_one_line(key: str, setting: object, told: str, m
     assert slip(key, setting).startswith(told)
     monkeypatch.setitem(SETTINGS, key, setting)
     assert schema() is Settings  # what is wrong changes nothing before it is told
+
+
+def test_a_slip_that_was_told_harms_no_later_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("loss_options.gamma", "run.mine", "loss_options.mine"):
+        monkeypatch.setitem(SETTINGS, key, Setting([1], "A."))  # type: ignore[arg-type]
+    assert describe(resolve(["learning_rate=0.1"]))["loss_options"] == LossOptions().model_dump()

@@ -28,6 +28,11 @@ def defaults() -> dict[str, Any]:
     return schema()().model_dump(mode="json")
 
 
+def own_keys() -> list[str]:
+    """The plugins' settings in it."""
+    return [key for key, setting in SETTINGS.items() if not slip(key, setting)]
+
+
 def slip(key: object, setting: object) -> str:
     """What is wrong with an entry of ``SETTINGS``; "" where nothing is."""
     section, _, name = str(key).partition(".")
@@ -51,10 +56,9 @@ def slip(key: object, setting: object) -> str:
 @lru_cache(maxsize=16)
 def _extended(_: str) -> type[Settings]:
     added: dict[str, dict[str, Any]] = defaultdict(dict)
-    for key, setting in SETTINGS.items():
-        if not slip(key, setting):
-            section, _, name = key.partition(".")
-            added[section][name] = _field(setting)
+    for key in own_keys():
+        section, _, name = key.partition(".")
+        added[section][name] = _field(SETTINGS[key])
     if not added:
         return Settings
     base = sections(Settings)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from visrun import hyperparameters
 from visrun.config.fields import one_of, show
 from visrun.config.lines import Line
+from visrun.config.schema import own_keys
 from visrun.config.settings import Augment, Data, LossOptions, ModelOptions, Settings, Tracking
 from visrun.data import demo
 from visrun.errors import PLUGIN_HINT, ConfigError, complaints
@@ -106,7 +107,7 @@ def is_read(key: str, facts: Mapping[str, Any]) -> bool:
 def idle(values: Hyperparameters, settings: Settings) -> list[str]:
     """The settings of plugins that a run does not read."""
     facts = facts_of(values, settings)
-    return [key for key in SETTINGS if not is_read(key, facts)]
+    return [key for key in own_keys() if not is_read(key, facts)]
 
 
 def why_unread(key: str, facts: Mapping[str, Any]) -> str:
