@@ -153,6 +153,23 @@ def test_a_path_out_of_a_linked_dataset_starts_where_the_link_leads(tmp_path: Pa
     assert found(listing, tmp_path / "store") == {"train": [("train/images/a.jpg", 1)]}
 
 
+@pytest.mark.parametrize(
+    ("yaml", "clash"),
+    [
+        ("train: ../train/images\nval: ../valid/images\n", True),
+        ("train: /content/a/images\nval: images\n", True),
+        ("train: images\nval: ./images\n", False),
+        ("train: /content/images\nval: /content/images\n", False),
+    ],
+)
+def test_two_paths_that_are_not_there_are_not_one_folder(tmp_path: Path, yaml: str, clash: bool) -> None:
+    if clash:
+        with pytest.raises(DataError, match=r"not where it says, and .*images cannot be both: mend these paths"):
+            build(tmp_path, LINE, yaml=NAMES + yaml)
+    else:
+        assert list(build(tmp_path, LINE, yaml=NAMES + yaml).splits) == ["train", "val"]
+
+
 def test_splits_that_are_not_there(tmp_path: Path) -> None:
     listing = build(tmp_path, LINE, yaml=NAMES + "train: images\nval: images\ntest: images/test\n")
     assert list(listing.splits) == ["train", "val"]
@@ -428,6 +445,22 @@ def test_missing_and_empty_label_files_show_nothing(tmp_path: Path) -> None:
     assert listing.problems == ()
 
 
+@pytest.mark.parametrize("yaml", [None, NAMES + "train: images/train\n"])
+def test_images_in_subfolders_find_their_labels_in_none(tmp_path: Path, yaml: str | None) -> None:
+    for place in ("a/x", "b/y", "b/z"):
+        picture(tmp_path / "images" / "train" / f"{place}.jpg", ord(place[0]))
+    write(tmp_path / "labels" / "train" / "x.txt", LINE)
+    write(tmp_path / "labels" / "train" / "b" / "y.txt", LINE * 2)
+    write(tmp_path / "labels" / "y.txt", LINE * 3)  # nobody's: y has its own
+    if yaml:
+        write(tmp_path / "data.yaml", yaml)
+    listing = yolo.read(tmp_path, only_outlines=False)
+    assert [len(row.target) for row in listing.splits["train"]] == [1, 2, 0]
+    drawing(tmp_path / "images" / "train" / "b" / "x.jpg", 1)
+    problems = yolo.read(tmp_path, only_outlines=False).problems
+    assert [str(p).split(":")[0] for p in problems] == ["images/train/a/x.jpg", "images/train/b/x.jpg"]
+
+
 def test_label_files_without_an_image_are_said_but_not_those_of_images_that_no_list_names(tmp_path: Path) -> None:
     write(tmp_path / "list.txt", "images/0.jpg\n")
     listing = build(tmp_path, LINE, LINE, yaml=NAMES + "train: list.txt\n")
@@ -516,6 +549,38 @@ def test_of_lines_with_keypoints_the_boxes_are_read(tmp_path: Path, shape: str, 
     assert (several.quads, several.outlines, several.labels.tolist()) == (None, None, [1, 0])
     assert several.boxes.tolist() == [[0.375, 0.25, 0.625, 0.75]] * 2
     assert listing.warnings == ("data.yaml has a kpt_shape: keypoints are left out, the boxes before them are read",)
+
+
+def pose(x: float, y: float, step: int) -> str:
+    """A person of four keypoints in a box of 0.2 x 0.3."""
+    offsets = [(-0.08, -0.1), (0.08, -0.1), (0.0, 0.05), (0.05, 0.14)]
+    points = [(x + dx, y + dy, 2)[:step] for dx, dy in offsets]
+    return f"0 {x} {y} 0.2 0.3 " + " ".join(str(number) for point in points for number in point) + "\n"
+
+
+@pytest.mark.parametrize(("step", "count"), [(2, 8), (3, 12)])
+@pytest.mark.parametrize("only_outlines", [False, True])
+def test_keypoints_that_nothing_tells_of_are_no_outlines(
+    tmp_path: Path, step: int, count: int, only_outlines: bool
+) -> None:
+    lines = [pose(0.3, 0.2, step) + pose(0.7, 0.5, step), "", pose(0.5, 0.8, step)]
+    listing = build(tmp_path, *lines, only_outlines=only_outlines)
+    several = listing.splits["train"][0].target
+    assert (several.quads, several.outlines) == (None, None)
+    np.testing.assert_allclose(several.boxes, [[0.2, 0.05, 0.4, 0.35], [0.6, 0.35, 0.8, 0.65]])
+    assert listing.warnings == (f"behind each box stand {count} numbers of keypoints, which are left out",)
+
+
+@pytest.mark.parametrize("points", [5, 6, 8])
+@pytest.mark.parametrize("size", [0.05, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("seed", range(3))
+def test_outlines_of_one_number_of_points_are_outlines(tmp_path: Path, points: int, size: float, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    angles = np.linspace(0, 2 * np.pi, points, endpoint=False)
+    ring = np.stack([np.cos(angles), np.sin(angles)], 1) * size / 2
+    centres = generator.uniform(size / 2, 1 - size / 2, (8, 2))
+    lines = [f"0 {' '.join(map(str, (ring + centre).ravel()))}\n" for centre in centres]
+    assert build(tmp_path, *lines).splits["train"][0].target.outlines is not None
 
 
 def test_a_line_of_other_keypoints_is_named(tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from visrun.data import files, lookalikes
-from visrun.data.folder_names import IMAGES, YOLO_LABELS
+from visrun.data.folder_names import YOLO_LABELS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks
 from visrun.data.readers import (
@@ -25,11 +25,11 @@ from visrun.data.readers import (
     yolo_lines,
     yolo_yaml,
 )
+from visrun.data.readers.yolo_files import Labels, in_labels
 from visrun.data.readers.yolo_lines import Lines
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.errors import DataError
-from visrun.text import composed
 
 NAMES = {"classes.txt", "obj.names"}  # text files that are no labels
 
@@ -79,6 +79,10 @@ def read(root: Path, *, only_outlines: bool) -> Listing:
     parsed, bare = _parsed(plan, label_of, root, base)
     warnings = [*plan.warnings, *unread, *bare, *common.left_over("label files", labels.strangers(), base)]
     every = [lines for rows in parsed.values() for _, lines in rows]
+    if keypoints := yolo_lines.keypoints_in(every):
+        parsed = {split: [(i, yolo_lines.without_keypoints(ls)) for i, ls in rows] for split, rows in parsed.items()}
+        every = [lines for rows in parsed.values() for _, lines in rows]
+        warnings.append(f"behind each box stand {keypoints} numbers of keypoints, which are left out")
     form = yolo_lines.form(every)
     if form == "quads" and only_outlines:
         form = "outlines"
@@ -95,7 +99,9 @@ def read(root: Path, *, only_outlines: bool) -> Listing:
 def _label_files(plan: yolo_yaml.Plan, labels: Labels) -> dict[Path, Path | None]:
     """The label file of each image, None where it has none."""
     own = {image: labels.of(image) for images in plan.images.values() for image in images}
-    others = labels.respelt([image for image, label in own.items() if label is None])
+    bare = [image for image, label in own.items() if label is None]
+    others = labels.respelt(bare)
+    others |= labels.further_up([image for image in bare if image not in others])
     return {image: label or others.get(image) for image, label in own.items()}
 
 
@@ -149,79 +155,8 @@ def _folders(root: Path) -> yolo_yaml.Plan | None:
     return yolo_yaml.Plan(names=names, images=images, labels=labels, warnings=warnings)
 
 
-class Labels:
-    """Finds the label files of images: at their places in the folders of labels, or beside them.
-
-    Args:
-        folders: To each folder of images that of its labels, where these are known.
-    """
-
-    def __init__(self, folders: Mapping[Path, Path]) -> None:
-        self.folders = folders
-        self._texts: dict[Path, dict[str, Path]] = {}  # of each folder looked into, by stem
-        self._homes: dict[Path, set[Path]] = defaultdict(set)  # of each such folder those of images
-        self._places: dict[Path, list[Path]] = {}  # of each folder of images
-        self._found: set[Path] = set()
-        for home, labels in folders.items():
-            self._homes[labels].add(home)
-
-    def of(self, image: Path) -> Path | None:
-        """The label file of an image."""
-        parent = image.parent
-        if parent not in self._places:
-            self._places[parent] = self._beside(image)
-        found = (self._inside(place).get(composed(image.stem)) for place in self._places[parent])
-        label = next((path for path in found if path), None)
-        if label is not None:
-            self._found.add(label)
-        return label
-
-    def _beside(self, image: Path) -> list[Path]:
-        """The folders in which label files of images beside this one may lie."""
-        home = next((folder for folder in image.parents if folder in self.folders), None)
-        if home is not None:
-            return [self.folders[home] / image.relative_to(home).parent]
-        places = [place.parent for place in (_in_labels(image), image) if place is not None]
-        for place in places:
-            self._homes[place].add(image.parent)
-        return places
-
-    def _inside(self, folder: Path) -> dict[str, Path]:
-        if folder not in self._texts:
-            texts = sorted(files.of_suffix(folder, files.TEXT, deep=False))  # .TXT before .txt, which stays
-            self._texts[folder] = {common.place(path, folder): path for path in texts}
-        return self._texts[folder]
-
-    def respelt(self, bare: Sequence[Path]) -> dict[Path, Path]:
-        """The label files of images for which `of` found none, once all others have theirs: see `common.respelt`."""
-        images = ((str(place / image.stem), image) for image in bare for place in self._places[image.parent])
-        texts = (self._inside(place).values() for place in {place for i in bare for place in self._places[i.parent]})
-        rest = (path for several in texts for path in several if path not in self._found)
-        found = dict(common.respelt(images, ((str(path.with_suffix("")), path) for path in rest)))
-        self._found.update(found.values())
-        return found
-
-    def strangers(self) -> Iterator[Path]:
-        """Label files that belong to no image, in the folders of labels and those that were looked into."""
-        deep = bool(self.folders)
-        for folder, homes in self._homes.items():
-            rest = [path for path in files.of_suffix(folder, files.TEXT, deep=deep) if path not in self._found]
-            images = ((image, home) for home in homes if rest for image in files.images(home, deep=deep))
-            known = {common.place(image, home) for image, home in images}
-            for path in rest:
-                if common.place(path, folder) not in known and yolo_lines.is_label(path):
-                    yield path
-
-
-def _in_labels(image: Path) -> Path | None:
-    """``.../labels/x.txt`` for ``.../images/x.jpg``: the last folder of that name counts."""
-    parts = image.with_suffix(".txt").parts
-    place = next((i for i in range(len(parts) - 2, 0, -1) if parts[i].lower() in IMAGES), None)
-    return None if place is None else Path(*parts[:place], "labels", *parts[place + 1 :])
-
-
 def _wanted(image: Path) -> Path:
-    return _in_labels(image) or image.with_suffix(".txt")
+    return in_labels(image) or image.with_suffix(".txt")
 
 
 def _shared(label_of: Mapping[Path, Path | None], base: Path) -> dict[Path, Problem]:

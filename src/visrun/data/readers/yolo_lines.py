@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,9 @@ from visrun.numbers import number_in
 
 BOX, CORNERS = 4, 8  # numbers after the class
 HIGHEST = 1e6  # class that a dataset may have
+FEWEST_KEYPOINTS = 6  # numbers; fewer are corners, or a triangle
+NEAR = 0.02  # by how much of the picture a keypoint may lie outside its box, or a box outside the picture
+FILLED = 0.1  # the share of its box over which an object's keypoints spread, at least, in most
 LONGEST = 1000  # bytes of a line by which a label file is told from other texts
 
 
@@ -82,7 +85,10 @@ def _require(cells: Sequence[str], label: float, count: int) -> None:
             "an angle or a confidence is not read"
         )
     if count < BOX or count % 2:
-        raise ValueError(f"{count} numbers after the class: a box has 4 (cx cy w h), an outline 2 for each point")
+        raise ValueError(
+            f"{count} numbers after the class: a box has 4 (cx cy w h), an outline 2 for each point; "
+            "of keypoints behind a box a data.yaml says kpt_shape: [HOW_MANY, 3]"
+        )
 
 
 def form(every: Sequence[Lines]) -> str:
@@ -92,6 +98,43 @@ def form(every: Sequence[Lines]) -> str:
     if counts == {CORNERS}:
         return "quads"
     return "outlines" if counts else "boxes"
+
+
+def keypoints_in(every: Sequence[Lines]) -> int:
+    """How many numbers behind its box are the keypoints of every object, where nothing says so; 0 where they are none.
+
+    All lines have one count, from which outlines of a dataset differ; the first four numbers are a box within the
+    picture, which holds all points behind it and is not much larger than they are apart.
+    """
+    rows = [values for lines in every for values in lines.values]
+    count = len(rows[0]) - BOX if rows else 0
+    if count < FEWEST_KEYPOINTS or any(len(values) != BOX + count for values in rows):
+        return 0
+    table = np.array(rows)
+    low, high = table[:, :2] - table[:, 2:4] / 2, table[:, :2] + table[:, 2:4] / 2
+    if (low < -NEAR).any() or (high > 1 + NEAR).any() or (table[:, 2:4] <= 0).any():
+        return 0
+    return count if any(_are_keypoints(table, low, high, step) for step in (2, 3) if count % step == 0) else 0
+
+
+def _are_keypoints(table: Floats, low: Floats, high: Floats, step: int) -> bool:
+    """Whether the points behind boxes, of ``step`` numbers each, lie within these and fill a fair part of most."""
+    points = table[:, BOX:].reshape(len(table), -1, step)
+    seen = points[..., -1] > 0  # a point that is not labelled is all zero
+    if step == 3 and not np.isin(points[..., 2], (0, 1, 2)).all():
+        return False
+    within = (points[..., :2] >= low[:, None] - NEAR) & (points[..., :2] <= high[:, None] + NEAR)
+    some = seen.sum(1) > 1
+    if not within[seen].all() or not some.any():
+        return False
+    least = np.where(seen[..., None], points[..., :2], np.inf).min(1)[some]
+    most = np.where(seen[..., None], points[..., :2], -np.inf).max(1)[some]
+    return bool(np.median((most - least).prod(1) / table[some, 2:4].prod(1)) > FILLED)
+
+
+def without_keypoints(lines: Lines) -> Lines:
+    """The boxes alone."""
+    return replace(lines, values=[values[:BOX] for values in lines.values])
 
 
 def marks(lines: Lines, form: str) -> Marks:

@@ -166,8 +166,9 @@ def split_images(file: Path, top: object, content: Mapping[str, Any]) -> tuple[d
     """The images of each split that ``content`` names under one of the ``KEYS``, and lines on what is not there.
 
     Raises:
-        DataError: Training or validation images that are not there.
+        DataError: Training or validation images that are not there, or two different paths that come to one folder.
     """
+    _require_apart(file, top, content)
     splits: dict[str, list[Path]] = {}
     warnings = []
     for key, split in KEYS.items():
@@ -182,6 +183,26 @@ def split_images(file: Path, top: object, content: Mapping[str, Any]) -> tuple[d
         else:
             raise DataError(f"{file}: {key}: no images at {value}{_where(file, top)}")
     return splits, warnings
+
+
+def _require_apart(file: Path, top: object, content: Mapping[str, Any]) -> None:
+    """Of paths that are not there the end alone counts, which two may share: each would be the other's split.
+
+    Raises:
+        DataError: Two do.
+    """
+    meant: dict[Path, set[str]] = {}
+    for value in (content[key] for key in KEYS if isinstance(content.get(key), str)):
+        if place := resolved(file.parent, top, value):
+            meant.setdefault(place, set()).add(value)
+    for place, several in meant.items():
+        if len(several) > 1 and not all(_is_there(file, top, value) for value in several):
+            both = " and ".join(sorted(several))
+            raise DataError(f"{file}: {both} are not where it says, and {place} cannot be both: mend these paths")
+
+
+def _is_there(file: Path, top: object, value: str) -> bool:
+    return any(files.exists(place / Path(*_parts(value))) for place in _tops(file.parent, top))
 
 
 def images(file: Path, top: object, value: object) -> list[Path]:
