@@ -47,6 +47,9 @@ DIALECTS = [
         "label_name,bbox_x,bbox_y,bbox_width,bbox_height,image_name,image_width,image_height",
         "cat,4,5,10,20,a.jpg,40,30",
     ),
+    ("image,left,top,width,height,label", "a.jpg,4,5,10,20,cat"),
+    ("image,x_min,y_min,w,h,label", "a.jpg,4,5,10,20,cat"),
+    ("image,x_center,y_center,width,height,label", "a.jpg,9,15,10,20,cat"),
     ("image_id,width,height,bbox,label", 'a,40,30,"[4, 5.0, 10, 20]",cat'),
     ("/home/me/photos/a.jpg,4,5,14,25,cat",),
     ("b.jpg,,,,,", "a.jpg,4,5,14,25,cat"),
@@ -66,6 +69,27 @@ def test_headers_are_read_as_people_write_them(tmp_path: Path, lines: tuple[str,
     assert row.target.boxes.tolist() == [[4, 5, 14, 25]]
     assert (listing.classes, row.target.labels.tolist()) == (("cat",), [0])
     assert row.target.size == (SIZE if "40" in lines[-1] else None)
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("filename,class,cx,cy,w,h", "a.jpg,cat,0.25,0.5,0.25,0.75"),
+        ("ImageID,LabelName,XMin,XMax,YMin,YMax", "a,cat,0.125,0.375,0.125,0.875"),
+    ],
+)
+def test_coordinates_of_which_none_is_above_1_are_shares(tmp_path: Path, header: str, row: str) -> None:
+    picture(tmp_path / "a.jpg")
+    write(tmp_path / "boxes.csv", header, row)
+    listing = box_tables.read(tmp_path)
+    target = listing.splits["all"][0].target
+    assert (target.relative, target.boxes.tolist()) == (True, [[0.125, 0.125, 0.375, 0.875]])
+    assert listing.warnings == ("no coordinate is above 1: they are taken for shares of an image's sides",)
+    found = records.read(tmp_path, task="object_detection", training=False)
+    ((record,),) = found.splits.values()
+    assert record.target.boxes.tolist() == [[5, 3.75, 15, 26.25]]
+    write(tmp_path / "boxes.csv", header, row, row.replace("0.125", "1.125").replace("0.5", "1.5"))
+    assert not box_tables.read(tmp_path).splits["all"][0].target.relative
 
 
 @pytest.mark.parametrize("header", ["image,xmin,ymin,xmax,ymax", "image,left,top,right,bottom"])

@@ -142,6 +142,7 @@ def test_the_only_folder_is_a_class_where_labels_may_lie_beside(tmp_path: Path, 
         ("a/masks/1.png", False),
         ("a/masks_png/1.png", False),
         ("a/Ground Truth/deeper/1.png", False),
+        ("a/lung masks/1.png", False),
         ("a/1_mask.jpg", True),  # a picture with a mask, as lossy files are none
         ("a/7_mask.png", True),
         ("a/masks/7.png", True),
@@ -153,6 +154,18 @@ def test_masks_are_no_images_of_a_class(tmp_path: Path, mask: str, kept: bool) -
     assert (f"{mask} a" in shown(listing)["all"]) is kept
     assert sum(map(len, listing.splits.values())) == 3 + kept
     assert listing.warnings == (() if kept else (f"1 masks beside images are left out, such as {mask}",))
+
+
+@pytest.mark.parametrize(("pairs", "more", "kept"), [(3, 0, False), (2, 0, True), (9, 1, False), (8, 2, True)])
+def test_a_mask_beside_each_photograph_is_no_image_of_a_class(
+    tmp_path: Path, pairs: int, more: int, kept: bool
+) -> None:
+    """As the magnetic tiles' are; single pictures may have one name by accident."""
+    photographs = [f"a/{i}.jpg" for i in range(pairs + more)]
+    lay(tmp_path, [*photographs, *(f"a/{i}.png" for i in range(pairs)), "b/1.jpg"])
+    listing = folder.read(tmp_path)
+    assert len(listing.splits["all"]) == pairs + more + 1 + pairs * kept
+    assert listing.warnings == (() if kept else (f"{pairs} masks beside images are left out, such as a/0.png",))
 
 
 def test_masks_of_objects_beside_images_are_no_images_of_a_class(tmp_path: Path) -> None:

@@ -88,6 +88,20 @@ def test_json_and_images_are_found_where_people_keep_them(tmp_path: Path, file: 
     assert listing.splits["train"][0].where == f"{file}: image 0"
 
 
+def test_lvis_names_its_images_by_their_addresses(tmp_path: Path) -> None:
+    """Its validation images lie in COCO's train2017 as well."""
+    for split, place in (("train", "train2017/000000000009.jpg"), ("val", "train2017/000000000010.jpg")):
+        picture(tmp_path / place)
+        made = content([place], [annotation(0)])
+        made["images"][0].pop("file_name")
+        made["images"][0]["coco_url"] = f"http://images.example.org/{place}"
+        write(tmp_path / "annotations" / f"lvis_v1_{split}.json", made)
+    listing = coco.read(tmp_path)
+    found = [row.image.relative_to(tmp_path).as_posix() for rows in listing.splits.values() for row in rows]
+    assert found == ["train2017/000000000009.jpg", "train2017/000000000010.jpg"]
+    assert (listing.problems, listing.warnings) == ((), ())
+
+
 def test_one_json_is_split_later_and_may_be_the_root(tmp_path: Path) -> None:
     picture(tmp_path / "data" / "a.jpg")
     file = write(tmp_path / "labels.json", content(["a.jpg"], [annotation(0)]))

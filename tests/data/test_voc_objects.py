@@ -5,10 +5,11 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from visrun.data import records, xmltree
+from visrun.data import recognise, records, xmltree
 from visrun.data.readers import voc
 from visrun.errors import DataError
 
@@ -26,6 +27,13 @@ def picture(path: Path, shade: int = 0) -> Path:
 def item(name: str = "cat", box: tuple[object, ...] = BOX, difficult: str = "<difficult>0</difficult>") -> str:
     sides = "".join(f"<{side}>{value}</{side}>" for side, value in zip(SIDES, box, strict=False))
     return f"<object>\n<name>{name}</name>{difficult}<bndbox>{sides}</bndbox></object>\n"
+
+
+def turned_item(x: object, y: object, width: object, height: object, angle: object, name: str = "cat") -> str:
+    """As roLabelImg writes it."""
+    values = zip(("cx", "cy", "w", "h", "angle"), (x, y, width, height, angle), strict=True)
+    inside = "".join(f"<{key}>{value}</{key}>" for key, value in values)
+    return f"<object>\n<type>robndbox</type><name>{name}</name><robndbox>{inside}</robndbox></object>\n"
 
 
 def label(path: Path, *items: str, head: str = "", size: tuple[int, int] = SIZE) -> Path:
@@ -130,6 +138,42 @@ def test_difficult_is_taken_as_what_it_says(tmp_path: Path, text: str, ignored: 
     assert voc.read(tmp_path, masks=False).splits["all"][0].target.ignored.tolist() == [ignored]
 
 
+def test_turned_boxes_of_a_middle_and_an_angle(tmp_path: Path) -> None:
+    """A quarter turn swaps the sides; of 30 degrees, clockwise as y points down, the first corner by hand."""
+    picture(tmp_path / "JPEGImages" / "a.jpg")
+    items = turned_item(20, 15, 10, 4, np.pi / 2), turned_item(20, 15, 10, 4, np.pi / 6, "dog"), item()
+    label(tmp_path / "Annotations" / "a.xml", *items)
+    listing = voc.read(tmp_path, masks=False)
+    target = listing.splits["all"][0].target
+    quads = np.array(target.quads)
+    assert (listing.classes, target.labels.tolist()) == (("cat", "dog"), [0, 1, 0])
+    np.testing.assert_allclose(quads[0], [[22, 10], [22, 20], [18, 20], [18, 10]])
+    cos, sin = np.sqrt(3) / 2, 1 / 2
+    np.testing.assert_allclose(quads[1, 0], [20 - 5 * cos + 2 * sin, 15 - 5 * sin - 2 * cos])
+    np.testing.assert_allclose(quads[2], [[4, 5], [14, 5], [14, 25], [4, 25]])
+    np.testing.assert_allclose(target.boxes[0], [18, 10, 22, 20])
+    assert voc.recognise(tmp_path, "oriented_object_detection")
+
+
+def test_turned_boxes_of_corners_lie_beside_upright_ones(tmp_path: Path) -> None:
+    """As DIOR-R has them, whose lists name the files."""
+    corners = {"left_top": (5, 4), "right_top": (15, 8), "right_bottom": (13, 12), "left_bottom": (3, 8)}
+    inside = "".join(f"<x_{end}>{x}</x_{end}><y_{end}>{y}</y_{end}>" for end, (x, y) in corners.items())
+    ship = f"<object><name>ship</name><robndbox>{inside}</robndbox><angle>0</angle></object>"
+    for name, split in (("00001", "trainval"), ("00002", "test")):
+        picture(tmp_path / f"JPEGImages-{split}" / f"{name}.jpg")
+        label(tmp_path / "Annotations" / "Oriented Bounding Boxes" / f"{name}.xml", ship)
+        label(tmp_path / "Annotations" / "Horizontal Bounding Boxes" / f"{name}.xml", item("boat"))
+        (tmp_path / "ImageSets" / "Main").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "ImageSets" / "Main" / f"{split}.txt").write_text(name)
+    listing = recognise.read(tmp_path, "voc", "oriented_object_detection").listing
+    assert (listing.classes, listing.problems) == (("ship",), ())
+    assert {split: len(rows) for split, rows in listing.splits.items()} == {"train": 1, "test": 1}
+    assert np.array(listing.splits["test"][0].target.quads)[0].tolist() == [
+        list(map(float, p)) for p in corners.values()
+    ]
+
+
 def test_vocs_own_files_count_pixels_from_one(tmp_path: Path) -> None:
     picture(tmp_path / "JPEGImages" / "a.jpg")
     head = "<source><database>The VOC2007 Database</database></source>"
@@ -153,8 +197,9 @@ def test_an_image_without_objects_and_a_size_of_zero(tmp_path: Path) -> None:
         ("<object>\n<name>cat</name></object>", "an object without a bndbox of four numbers"),
         (
             "<object>\n<name>cat</name><robndbox/></object>",
-            "an object without a bndbox of four numbers (a turned robndbox is not read: convert it to DOTA's labelTxt)",
+            "a robndbox without the numbers cx, cy, w, h, angle, or four corners",
         ),
+        (turned_item(20, 15, 10, 4, "nan"), "the angle of a robndbox is no finite number"),
         (item(name=" "), "an object without a name"),
         (item(difficult="<difficult>2</difficult>"), "difficult '2' is neither 0 nor 1"),
     ],

@@ -13,20 +13,30 @@ from visrun.numbers import number_in, number_or_none
 IMAGE_COLUMNS = ("image", "images", "file", "filename", "file_name", "path", "image_path", "filepath", "img")
 # Names without marks between words: x_min, X-Min and XMin are one. Of several columns the name further up counts.
 # fmt: off
-IMAGE = (*(name.replace("_", "") for name in IMAGE_COLUMNS), "imagename", "imgpath", "imageid")
+IMAGE = (*(name.replace("_", "") for name in IMAGE_COLUMNS), "imagename", "imgpath", "imageid", "patientid")
 CLASS = (
     "classname", "labelname", "categoryname", "class", "label", "category", "classid", "labelid", "categoryid",
 )
 ALSO = ("labels", "classes", "cls", "classlabel", "object", "objectname", "species", "name", "tag", "type")
 # fmt: on
 NAMED = (("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"))  # which are boxes and nothing else
-QUADS = (  # four corners, of which the box around is taken
-    ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4"),
-    ("x0", "y0", "x1", "y1", "x2", "y2", "x3", "y3"),
+TEXT = ("bbox",)  # a cell as "[x, y, width, height]"
+# What the columns of a box mean, and what they may be called; the first that a table has count.
+# fmt: off
+WRITTEN = (
+    *(("corners", names) for names in NAMED),
+    ("sides", TEXT),
+    ("quad", ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")),
+    ("quad", ("x0", "y0", "x1", "y1", "x2", "y2", "x3", "y3")),
+    ("corners", ("x1", "y1", "x2", "y2")), ("corners", ("x0", "y0", "x1", "y1")),
+    *(("sides", (*first, *second))
+      for first in (("x", "y"), ("bboxx", "bboxy"), ("left", "top"), ("xmin", "ymin"))
+      for second in (("w", "h"), ("width", "height"), ("bboxwidth", "bboxheight"))),
+    *(("middle", (*first, *second))
+      for first in (("xcenter", "ycenter"), ("centerx", "centery"), ("xcentre", "ycentre"), ("cx", "cy"), ("xc", "yc"))
+      for second in (("w", "h"), ("width", "height"), ("bboxwidth", "bboxheight"))),
 )
-CORNERS = (*NAMED, ("x1", "y1", "x2", "y2"), ("x0", "y0", "x1", "y1"))
-SIDED = (("x", "y", "w", "h"), ("x", "y", "width", "height"), ("bboxx", "bboxy", "bboxwidth", "bboxheight"))
-TEXT = "bbox"  # a cell as "[x, y, width, height]"
+# fmt: on
 SIZE = (("width", "height"), ("imagewidth", "imageheight"), ("imgwidth", "imgheight"))
 UNNAMED = ("image", *(f"column_{i}" for i in range(1, 6)))  # path,x1,y1,x2,y2,class without a header
 
@@ -39,8 +49,9 @@ class Columns:
 
     Args:
         image: The image's name.
-        box: Left, top, right, bottom, or left, top, width, height where ``sided``; or one column with all of it; or of
-            four corners x and y.
+        box: Its numbers, or one column with all of them.
+        kind: What these are: ``corners`` (left, top, right, bottom), ``sides`` (left, top, width, height), ``middle``
+            (its x and y, width, height), or ``quad`` (x and y of four corners, of which the box around is taken).
         name: The class; None where there is one class.
         size: Width and height of the image, where they are written.
         split: The split, likewise.
@@ -50,7 +61,7 @@ class Columns:
 
     image: int
     box: tuple[int, ...]
-    sided: bool
+    kind: str
     name: int | None
     size: tuple[int, ...]
     split: int | None
@@ -72,14 +83,16 @@ class Columns:
             return None
         try:
             numbers = [*map(number_in, cells)]
-            if len(self.box) == len(QUADS[0]):
+            if self.kind == "quad":
                 return min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])
-            left, top, right, bottom = numbers
+            x, y, third, fourth = numbers
         except ValueError:
             pointed = {cell: cell.replace(",", ".") for cell in cells if "," in cell}
             hint = next((f": write {a} as {b}" for a, b in pointed.items() if number_or_none(b) is not None), "")
             raise ValueError(f"no box of four numbers: {written[:60]!r}{hint}") from None
-        return (left, top, left + right, top + bottom) if self.sided else (left, top, right, bottom)
+        if self.kind == "middle":
+            x, y = x - third / 2, y - fourth / 2
+        return (x, y, third, fourth) if self.kind == "corners" else (x, y, x + third, y + fourth)
 
     def size_of(self, row: Row) -> Size | None:
         """(width, height) of the image, where the table tells it."""
@@ -91,23 +104,22 @@ def columns_of(names: Sequence[str], rows: Sequence[tuple[int, Row]]) -> Columns
     if tuple(names) == UNNAMED:
         certain = _without_header([row for _, row in rows if len(row) == len(names)])
         box = (1, 2, 3, 4)
-        return Columns(image=0, box=box, sided=False, name=5, size=(), split=None, likely=certain, certain=certain)
+        return Columns(image=0, box=box, kind="corners", name=5, size=(), split=None, likely=certain, certain=certain)
     keys = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
     place = {key: i for i, key in reversed([*enumerate(keys)])}
     image, told, also = (next((place[key] for key in known if key in place), None) for known in (IMAGE, CLASS, ALSO))
-    every = *NAMED, (TEXT,), *QUADS, *CORNERS, *SIDED
-    written = next((several for several in every if place.keys() >= {*several}), None)
-    if image is None or written is None:
+    kind, written = next(((kind, names) for kind, names in WRITTEN if place.keys() >= {*names}), ("", ()))
+    if image is None or not written:
         return None
     found = tuple(place[key] for key in written)
     sizes = (tuple(place[key] for key in several) for several in SIZE if place.keys() >= {*several})
-    certain = told is not None or written == (TEXT,)
+    certain = told is not None or written == TEXT
     name, size = also if told is None else told, next((size for size in sizes if not {*size} & {*found}), ())
     used = {image, name, place.get("split"), *found, *size}
     return Columns(
         image=image,
         box=found,
-        sided=written not in (*CORNERS, *QUADS),
+        kind=kind,
         name=name,
         size=size,
         split=place.get("split"),

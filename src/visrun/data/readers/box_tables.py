@@ -18,6 +18,7 @@ from visrun.data.threads import mapped
 from visrun.errors import DataError
 from visrun.text import some
 
+HIGHEST = 1.01  # of a share: the ends of sides that were rounded may add up to more than 1
 ONLY = "object"  # the class where the table names none
 WANTED = "image,class,xmin,ymin,xmax,ymax (or x,y,width,height), or path,x1,y1,x2,y2,class"
 
@@ -30,9 +31,10 @@ def recognise(root: Path) -> bool:
 def read(root: Path, *, group: str | None = None) -> Listing:
     """A table with one row an object: image,class,xmin,ymin,xmax,ymax (or x,y,width,height), or path,x1,y1,x2,y2,class.
 
-    The last has no header. train.csv, val.csv and test.csv, or one in each split's folder, or one for all, perhaps with
-    a column ``split``. A row whose box is empty is an image without objects; without a column for the class all objects
-    are of one. Width and height beside four corners are the image's.
+    The last has no header. Coordinates are pixels, or shares of the image's sides where none of all is above 1.
+    train.csv, val.csv and test.csv, or one in each split's folder, or one for all, perhaps with a column ``split``. A
+    row whose box is empty is an image without objects; without a column for the class all objects are of one. Width and
+    height beside four corners are the image's.
 
     Args:
         root: The table, or its folder.
@@ -63,8 +65,10 @@ def read(root: Path, *, group: str | None = None) -> Listing:
         of_split |= dict.fromkeys(parsed, file)
         problems += wrong
     names = class_names(pictures)
-    splits, wrong, used = listed(pictures, of_split, names, base)
+    relative = _are_shares(pictures)
+    splits, wrong, used = listed(pictures, of_split, names, base, relative=relative)
     warnings = [f"{files.shown(file, base)} has no split in its name and is left out" for file in others]
+    warnings += ["no coordinate is above 1: they are taken for shares of an image's sides"] if relative else []
     warnings += [f"columns not read: {some(unread)}"] if unread else []
     if not root.is_file():
         warnings += bare_splits(root, splits, used, mend="add {split}.csv")
@@ -136,6 +140,12 @@ def _add(picture: Picture, line: int, row: Row, columns: Columns) -> None:
     picture.spots.append(line)
     picture.names.append(name)
     picture.boxes.append(box)
+
+
+def _are_shares(pictures: Pictures) -> bool:
+    """Whether boxes are written as shares of their image's sides, since none of all is as large as a pixel."""
+    boxes = [box for several in pictures.values() for made in several.values() for box in made.boxes]
+    return bool(boxes) and all(0 <= number <= HIGHEST for box in boxes for number in box)
 
 
 def _unnamed(used: set[Path]) -> Iterator[Path]:

@@ -39,7 +39,7 @@ def class_names(pictures: Pictures) -> tuple[str, ...]:
 
 
 def listed(
-    pictures: Pictures, of_split: Mapping[str, Path], classes: Sequence[str], base: Path
+    pictures: Pictures, of_split: Mapping[str, Path], classes: Sequence[str], base: Path, *, relative: bool = False
 ) -> tuple[dict[str, list[Record]], list[Problem], set[Path]]:
     """The records of each split, what is wrong with other images, and where all of them lie.
 
@@ -48,6 +48,7 @@ def listed(
         of_split: A label file of each split.
         classes: The names of all classes.
         base: The dataset's folder.
+        relative: Whether coordinates are shares of the image's width and height.
     """
     splits: dict[str, list[Record]] = {split: [] for split in pictures}
     problems: list[Problem] = []
@@ -59,11 +60,13 @@ def listed(
             wrong = [*made.problems, *(Problem(made.where, what) for what in (*strange, *doubts))]
             problems += wrong
             if not wrong:
-                splits[split].append(Record(place.paths[name], _marks(made, classes), made.where, made.member))
+                splits[split].append(
+                    Record(place.paths[name], _marks(made, classes, relative), made.where, made.member)
+                )
     return splits, problems, {path for place in places for path in place.paths.values()}
 
 
-def _marks(made: Picture, classes: Sequence[str]) -> Marks:
+def _marks(made: Picture, classes: Sequence[str], relative: bool) -> Marks:
     return Marks(
         labels=np.array([classes.index(name) for name in made.names], np.int64),
         boxes=np.array(made.boxes, np.float64).reshape(-1, 4),
@@ -71,4 +74,5 @@ def _marks(made: Picture, classes: Sequence[str]) -> Marks:
         spots=np.array(made.spots),
         file=made.file,
         size=made.size,
+        relative=relative,
     )

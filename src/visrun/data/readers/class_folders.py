@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visrun.data import files
-from visrun.data.folder_names import AFTER_IMAGES, DOTA_LABELS, IMAGES, LABELME_JSONS, NO_CLASSES, VOC_XMLS
+from visrun.data.folder_names import AFTER_IMAGES, DOTA_LABELS, IMAGES, LABELME_JSONS, MASKS, NO_CLASSES, VOC_XMLS
 from visrun.data.readers import common, image_lists, inspected, table
 from visrun.data.readers.good import LABELS
 from visrun.data.splits import ALL
@@ -17,6 +17,7 @@ from visrun.text import composed
 
 _NO_WAY = NO_CLASSES - {"data"}  # that does not lead to folders of splits
 _OF_LABELS = (*LABELME_JSONS, *VOC_XMLS, *DOTA_LABELS)  # those of YOLO's among them
+FEWEST_PAIRS, NEARLY_ALL = 3, 0.9  # files beside those of their names, by number and share, which are no accident
 _TRUTH = ("groundtruth", "gtfine", "gtcoarse")
 _PARTS = re.compile(r"(.*[^a-z])?(part|batch|chunk|shard)[-_ ]?[0-9]+")
 
@@ -196,8 +197,8 @@ def _bare(path: Path) -> str | None:
 
 
 def parted(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The images of a class, and the masks among them: NAME_mask.png beside the image NAME, or those in a folder of
-    masks of images beside it."""
+    """The images of a class, and the masks among them: NAME_mask.png beside the image NAME, NAME.png beside nearly
+    every NAME.jpg, or those in a folder of masks of images beside it."""
     homes: dict[Path, list[Path]] = defaultdict(list)
     for path in files.images(folder):
         homes[path.parent].append(path)
@@ -210,10 +211,20 @@ def parted(folder: Path) -> tuple[list[Path], list[Path]]:
         if home in apart and _are_masks(several, apart[home], stems):
             masks += several
             continue
+        paired = _paired(several)
         for path in several:
             bare = _bare(path)
-            (masks if bare != path.stem and bare in own else kept).append(path)
+            (masks if path in paired or (bare != path.stem and bare in own) else kept).append(path)
     return kept, masks
+
+
+def _paired(several: Sequence[Path]) -> set[Path]:
+    """The files beside photographs of their names, if nearly all of either have such a partner: masks, or copies."""
+    photographs = {path.stem for path in several if path.suffix.lower() not in files.MASK_SUFFIXES}
+    others = {path for path in several if path.suffix.lower() in files.MASK_SUFFIXES}
+    pairs = {path for path in others if path.stem in photographs}
+    enough = len(pairs) >= max(FEWEST_PAIRS, NEARLY_ALL * len(photographs), NEARLY_ALL * len(others))
+    return pairs if enough else set()
 
 
 def _mask_folder(home: Path, folder: Path) -> Path | None:
@@ -221,8 +232,8 @@ def _mask_folder(home: Path, folder: Path) -> Path | None:
     for place in (home, *home.parents):
         if place == folder:
             return None
-        first = next(iter(re.findall(r"[a-z]+", place.name.lower())), "")
-        if first in ("mask", "masks") or re.sub(r"[^a-z]", "", place.name.lower()) in _TRUTH:
+        words = re.findall(r"[a-z]+", place.name.lower())
+        if {*words[:1], *words[-1:]} & {*MASKS} or re.sub(r"[^a-z]", "", place.name.lower()) in _TRUTH:
             return place
     return None
 

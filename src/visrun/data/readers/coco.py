@@ -151,7 +151,15 @@ def _opened(file: Path) -> dict[str, Any]:
     for key in keys:
         if not isinstance(content[key], list) or not all(isinstance(item, dict) for item in content[key]):
             raise DataError(f"{file}: {key} is no list of objects: export the file anew")
-    return content
+    return {**content, "images": [*map(_named, content["images"])]}
+
+
+def _named(image: dict[str, Any]) -> dict[str, Any]:
+    """An image with its file_name, which LVIS tells by the address on COCO's pages alone: its folder and name."""
+    address = image.get("coco_url")
+    if "file_name" in image or not isinstance(address, str):
+        return image
+    return {**image, "file_name": "/".join(address.split("/")[-2:])}
 
 
 def _classes(sources: Sequence[Source]) -> tuple[tuple[str, ...], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 
 import numpy as np
@@ -12,7 +13,7 @@ from visrun.data.objects import corners_of
 from visrun.data.opening import MAX_PIXELS
 from visrun.data.outlines import Floats, Outline, Rle, box_of
 from visrun.data.readers.common import Size, size_in
-from visrun.data.readers.shapes import Shape, Shapes, ellipse, gather, placed
+from visrun.data.readers.shapes import Shape, Shapes, ellipse, gather, placed, turned
 from visrun.data.xmltree import Tag
 from visrun.numbers import number_in
 
@@ -60,10 +61,10 @@ def _shape(tag: Tag, size: Size | None) -> Shape:
 
 def _box(tag: Tag, name: str) -> Shape:
     """A box around its middle, turned by ``rotation`` degrees clockwise."""
-    box, degrees = np.array(_numbers(tag, *SIDES)), _rotation(tag)
-    if not degrees:
+    box, angle = np.array(_numbers(tag, *SIDES)), _rotation(tag)
+    if not angle:
         return Shape(tag.line, name, box)
-    quad = _turned(corners_of(box[None])[0], (box[:2] + box[2:]) / 2, degrees)
+    quad = turned(corners_of(box[None])[0], (box[:2] + box[2:]) / 2, angle)
     return Shape(tag.line, name, around(quad[None])[0], quad=quad)
 
 
@@ -73,20 +74,15 @@ def _polygon(tag: Tag) -> Floats:
         return _points(tag)
     x, y, wide, high = _numbers(tag, "cx", "cy", "rx", "ry")
     middle = np.array([x, y])
-    return _turned(ellipse(middle, np.array([wide, high])), middle, _rotation(tag))
-
-
-def _turned(points: Floats, middle: Floats, degrees: float) -> Floats:
-    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    with np.errstate(over="ignore", invalid="ignore"):  # coordinates that are not finite
-        return middle + (points - middle) @ np.array([[cos, sin], [-sin, cos]])
+    return turned(ellipse(middle, np.array([wide, high])), middle, _rotation(tag))
 
 
 def _rotation(tag: Tag) -> float:
+    """In radians."""
     (degrees,) = _numbers(tag, "rotation") if "rotation" in tag.attributes else (0.0,)
     if not np.isfinite(degrees):
         raise ValueError("rotation is no finite number")
-    return degrees
+    return math.radians(degrees)
 
 
 def _numbers(tag: Tag, *names: str) -> list[float]:

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from visrun.data import files, xmltree
 from visrun.data.folder_names import IMAGES, IMAGES_OF_XMLS, VOC_XMLS
 from visrun.data.listing import Listing, Problem, Record
-from visrun.data.marks import Marks
-from visrun.data.readers import common
+from visrun.data.marks import spot_in
+from visrun.data.readers import common, voc_shapes
 from visrun.data.readers.finder import Claim, Finder, usurped
 from visrun.data.readers.namesakes import parts_of, strays
+from visrun.data.readers.shapes import Shapes, form_of, marks_of
 from visrun.data.readers.voc_lists import listed
+from visrun.data.readers.voc_shapes import OUTERMOST
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.data.xmltree import Tag
 from visrun.errors import DataError
-from visrun.numbers import number_in
 from visrun.text import composed
 
 LISTS = ("ImageSets/Main", "ImageSets", "ImageSets/Segmentation")
-OUTERMOST = "annotation"  # tag of VOC's files
+TURNED = "oriented bounding boxes"  # DIOR-R's, in Annotations/ beside upright ones of the same objects
 LOOKED_AT = 10  # files of a folder, to tell whose they are
-FROM_ONE = re.compile(r"The VOC\d{4} Database")  # VOC's own files count pixels from 1 and both ends in
 
 
 class Place(NamedTuple):
@@ -41,10 +38,9 @@ class Place(NamedTuple):
 
 
 class Parsed(NamedTuple):
-    """One xml file, with the names of classes in place of their indices."""
+    """One xml file."""
 
-    names: list[str]
-    marks: Marks
+    shapes: Shapes
     tag: Tag
 
 
@@ -116,12 +112,9 @@ def read(root: Path) -> Listing:
                 problems.append(Problem(where, f"no {files.shown(place.folder, root)}/{name}.xml"))
                 continue
             made = content_of[name]
-            if isinstance(made, Problem):
-                problems.append(made)
-                continue
             image = _image(finder, xmls[name], made.tag, split, home=place.split)
             rows.append((Claim(image, parts_of(f"{name}.xml"), place.split), made))
-    names = known or common.sorted_names({n for rows in parsed.values() for _, made in rows for n in made.names})
+    names = known or common.sorted_names(_named(parsed))
     splits, strange = _records(parsed, names, root)
     left = [f"{unlisted} xml files that no list names are left out"] if unlisted else []
     left += _bare(found, root, stems=stems, used={claim.path for rows in parsed.values() for claim, _ in rows})
@@ -177,7 +170,9 @@ def _side_by_side(folder: Path) -> bool:
 
 def _inside(home: Path) -> Path | None:
     folder = common.child(home, VOC_XMLS)
-    return folder if folder is not None and files.holds(folder, files.XML) else None
+    turned = common.child(folder, [TURNED]) if folder else None
+    found = (place for place in (turned, folder) if place is not None and files.holds(place, files.XML))
+    return next(found, None)
 
 
 def _xmls(folder: Path) -> list[Path]:
@@ -194,37 +189,13 @@ def _entries(place: Place, xmls: Mapping[str, Path], root: Path) -> Iterator[tup
     return ((place.split, files.shown(path, root), name) for name, path in xmls.items())
 
 
-def _parsed(path: Path, root: Path) -> Parsed | Problem:
-    """One file, or the first thing in it that is no object."""
-    shown, tag = files.shown(path, root), xmltree.read(path)
-    objects = tag.all("object")
-    if not objects and tag.name.lower() != OUTERMOST:
-        return Problem(f"{shown}:{tag.line}", f"not VOC's: its outermost tag is {tag.name[:60]}, not {OUTERMOST}")
-    first = 1.0 if FROM_ONE.search(tag.get("source", "database")) else 0.0
-    boxes, names, ignored = [], [], []
-    for item in objects:
-        try:
-            corners = [number_in(item.get("bndbox", side)) for side in ("xmin", "ymin", "xmax", "ymax")]
-        except ValueError:
-            turned = item.all("robndbox") and " (a turned robndbox is not read: convert it to DOTA's labelTxt)"
-            return Problem(f"{shown}:{item.line}", f"an object without a bndbox of four numbers{turned or ''}")
-        if not item.get("name"):
-            return Problem(f"{shown}:{item.line}", "an object without a name")
-        difficult = files.flag(item.get("difficult") or "0")
-        if difficult is None:
-            return Problem(f"{shown}:{item.line}", f"difficult {item.get('difficult')[:60]!r} is neither 0 nor 1")
-        boxes.append(corners)
-        names.append(composed(item.get("name")))
-        ignored.append(difficult)
-    marks = Marks(
-        labels=np.zeros(len(boxes), np.int64),
-        boxes=np.array(boxes, np.float64).reshape(-1, 4) - np.array([first, first, 0.0, 0.0]),
-        ignored=np.array(ignored, bool),
-        spots=np.array([item.line for item in objects]),
-        file=f"{shown}:",
-        size=common.size_in(tag.get("size", "width"), tag.get("size", "height")),
-    )
-    return Parsed(names, marks, tag)
+def _parsed(path: Path, root: Path) -> Parsed:
+    tag = xmltree.read(path)
+    return Parsed(voc_shapes.parse(tag, files.shown(path, root)), tag)
+
+
+def _named(parsed: Mapping[str, Sequence[tuple[Claim, Parsed]]]) -> set[str]:
+    return {shape.name for rows in parsed.values() for _, made in rows for shape in made.shapes.objects}
 
 
 def _image(finder: Finder, path: Path, tag: Tag, split: str, *, home: str) -> Path:
@@ -256,20 +227,21 @@ def _records(
 ) -> tuple[dict[str, list[Record]], list[Problem]]:
     index = {name: i for i, name in enumerate(names)}
     lost = usurped((claim for rows in parsed.values() for claim, _ in rows), root)
+    form = form_of([made.shapes for rows in parsed.values() for _, made in rows])
     splits: dict[str, list[Record]] = {}
     problems = []
     for split, rows in parsed.items():
         splits[split] = []
-        for claim, made in rows:
-            where = made.marks.file.rstrip(":")
-            strange = next((i for i, name in enumerate(made.names) if name not in index), None)
-            if strange is not None:
-                problems.append(Problem(made.marks.spot(strange), common.no_class(made.names[strange], names)))
-                continue
-            if claim in lost and files.is_file(claim.path):
+        for claim, (shapes, _) in rows:
+            where = shapes.file.rstrip(":")
+            strange = next((shape for shape in shapes.objects if shape.name not in index), None)
+            if shapes.problems:
+                problems += shapes.problems
+            elif strange is not None:
+                problems.append(Problem(spot_in(shapes.file, strange.spot), common.no_class(strange.name, names)))
+            elif claim in lost and files.is_file(claim.path):
                 what = f"no image of its own: {files.shown(claim.path, root)} has the name of several xml files"
                 problems.append(Problem(where, what))
-                continue
-            marks = common.relabelled(made.marks, [index[name] for name in made.names])
-            splits[split].append(Record(claim.path, marks, where))
+            else:
+                splits[split].append(Record(claim.path, marks_of(shapes, form, index), where))
     return splits, problems
