@@ -196,11 +196,12 @@ def test_a_class_may_speak_of_masks_or_parts(tmp_path: Path, names: tuple[str, s
     assert folder.read(tmp_path).classes == names
 
 
-def test_a_folder_of_masks_beside_classes_is_left_out(tmp_path: Path) -> None:
-    lay(tmp_path, ["good/1.png", "bad/2.png", "ground_truth/bad/2.png"])
+@pytest.mark.parametrize("masks", ["ground_truth", "Mask_images"])
+def test_a_folder_of_masks_beside_classes_is_left_out(tmp_path: Path, masks: str) -> None:
+    lay(tmp_path, ["good/1.png", "bad/2.png", f"{masks}/bad/2.png"])
     listing = folder.read(tmp_path)
     assert shown(listing) == {"all": ["bad/2.png bad", "good/1.png good"]}
-    assert listing.warnings == ("folders of masks are no classes: ground_truth",)
+    assert listing.warnings == (f"folders of masks are no classes: {masks}",)
 
 
 @pytest.mark.parametrize("split", ["", "stage1_train/", "train/"])

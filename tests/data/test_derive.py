@@ -12,8 +12,10 @@ from PIL import Image
 
 from visrun.data import derive, images
 from visrun.data.derive import DERIVE
+from visrun.data.ids import IGNORE
 from visrun.data.objects import Objects
 from visrun.data.outlines import Rle
+from visrun.data.verdicts import BESIDE, DEFECT, GOOD
 from visrun.errors import DataError
 from visrun.tables import READERS
 
@@ -53,6 +55,25 @@ def test_counts_leave_out_what_is_ignored() -> None:
     assert (made.targets, made.named, made.classes) == ([(1.0, 0.0, 1.0), (0.0, 0.0, 0.0)], NAMES, ())
     assert derive.value([objects(0, 0)], ("cat",)).named == ("count",)
     assert derive.value([objects()], ()).targets == [(0.0,)]
+
+
+def test_objects_are_defects_but_those_that_are_called_good() -> None:
+    several = [objects(0, 2, 2), objects(), objects(1, 1, 0), objects(1), objects(0, ignored={0})]
+    made = derive.verdict(several, ("scratch", "OK", "dent"))
+    kinds = [target and target.kind for target in made.targets]
+    assert (kinds, made.classes) == (["dent", "good", "scratch", "good", None], ("good", "defect"))
+    assert made.notes == ("1 images all of whose objects are ignored are left out",)
+    assert not any(target.marked for target in made.targets if target)
+
+
+def test_outlines_mark_the_defect_and_what_is_ignored_counts_for_neither() -> None:
+    defect, blank = derive.verdict([objects(2, 0, ignored={1}, outlines=True), objects()], NAMES).targets
+    assert (defect.kind, defect.marked, blank.marked) == ("emu", True, False)
+    page = images.mask_of(defect, (), (10, 8))
+    assert page[:8, 0].tolist() == [DEFECT] * 8  # the first box is 4 wide, the second covers all but its first column
+    assert page[:8, 4].tolist() == [IGNORE] * 8
+    assert page[8:].tolist() == [[BESIDE] * 8] * 2
+    assert (images.mask_of(blank, (), (10, 8)) == GOOD).all()
 
 
 @pytest.mark.parametrize(

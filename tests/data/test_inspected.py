@@ -140,7 +140,7 @@ def test_masks_beside_images_are_no_good_images(tmp_path, folder, image, beside)
     assert fitting(tmp_path, TASK) == ["good"]
     mask(tmp_path / folder / "mask.png")
     (tmp_path / folder / "mask.png").rename(tmp_path / folder / beside)
-    assert fitting(tmp_path, TASK) == []
+    assert fitting(tmp_path, TASK) == ([] if "img" in image else ["masks"])
     names = {row.image.name for rows in read(tmp_path, reader="good").splits.values() for row in rows}
     assert names == {image, other.with_suffix(".png").name}
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visrun.data import records
+from visrun.data import recognise, records
 from visrun.data.listing import Record
 from visrun.data.readers import masks
 from visrun.errors import DataError
@@ -43,6 +43,10 @@ PLACES = [
     ("images/a.jpg", "images_gt/a.png", "all"),
     ("ISIC2018_Task1-2_Training_Input/a.jpg", "ISIC2018_Task1_Training_GroundTruth/a_segmentation.png", "train"),
     ("valid/a_jpg.rf.1f.jpg", "valid/a_jpg.rf.1f_mask.png", "val"),  # Roboflow
+    ("images/a.jpg", "annotations/trimaps/a.png", "all"),  # Oxford-IIIT Pet
+    ("images/deep/a.jpg", "masks/deep/a.png", "all"),
+    ("train/a.png", "train/Label/a_label.png", "train"),  # DAGM
+    ("a.jpg", "masks/a.png", "all"),
     ("train/a_sat.jpg", "train/a_mask.png", "train"),  # DeepGlobe
     ("benign/a (1).png", "benign/a (1)_mask.png", "all"),  # BUSI
     ("a.png", "a_GT.png", "all"),
@@ -97,6 +101,7 @@ def test_images_of_one_name_share_a_mask_and_a_whole_name_goes_before_a_mark(tmp
         ("train/a.png train_masks/a.png", "train_hq", "folders whose images have no masks are left out: train_hq"),
         ("train/a.png train_masks/a.png", "val", "images of val without masks"),
         ("val_images/a.png val_masks/a.png", "train_images", "images of train without masks"),
+        ("train/a.png train/masks/a.png", "val", "images of val without masks"),
         ("train/a.png train/a_mask.png", "valid", "folders whose images have no masks are left out: valid"),
         ("val/a.png val/a_mask.png", "train", "images of train without masks"),
     ],
@@ -113,13 +118,59 @@ def test_folders_without_masks_are_told(tmp_path: Path, used: str, bare: str, li
             masks.read(tmp_path)
 
 
+@pytest.mark.parametrize(("before", "behind"), [("", "_P"), ("mask_of_", ""), ("seg-", ".1")])
+@pytest.mark.parametrize("names", [("1", "10", "101", "2"), ("deep/a", "deep/b", "c")])
+def test_what_stands_around_all_names_of_masks_is_no_part_of_them(
+    tmp_path: Path, before: str, behind: str, names: tuple[str, ...]
+) -> None:
+    """As CamVid's 0001_P.png is."""
+    for name in names:
+        photo(tmp_path / "images" / f"{name}.jpg")
+        place, _, stem = name.rpartition("/")
+        mask(tmp_path / "labels" / place / f"{before}{stem}{behind}.png")
+    listing = masks.read(tmp_path)
+    found = {row.image.stem: row.target.stem for row in listing.splits["all"]}
+    stems = [name.rpartition("/")[2] for name in names]
+    assert found == {stem: f"{before}{stem}{behind}" for stem in stems}
+    assert (listing.problems, listing.warnings) == ((), ())
+    photo(tmp_path / "images" / "other.jpg")
+    assert len(masks.read(tmp_path).problems) == len(names) + 1  # too few to be sure
+
+
+def test_several_masks_of_an_image_are_no_images(tmp_path: Path) -> None:
+    """As BUSI's are of pictures with two tumours."""
+    photo(tmp_path / "benign" / "a.png")
+    for name in ("a_mask.png", "a_mask_1.png"):
+        mask(tmp_path / "benign" / name)
+    told = "benign/a.png: several masks: benign/a_mask.png, benign/a_mask_1.png: save them as one"
+    assert [str(problem) for problem in masks.read(tmp_path).problems] == [told]
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_an_image_is_good_where_its_mask_marks_nothing_or_where_it_has_none(tmp_path: Path, inner: bool) -> None:
+    """As in KolektorSDD2, and in DAGM, which has masks of defects alone."""
+    for i, split in enumerate(("train", "train", "train", "test")):
+        photo(tmp_path / split / f"{i}.png", 20 * i)
+        home = tmp_path / split / "Label" if inner else tmp_path / split
+        if not inner or i > 0:
+            mask(home / f"{i}_label.png")
+    blank = next(tmp_path.rglob("1_label.png"))
+    Image.new("L", (4, 3)).save(blank)
+    listing = recognise.read(tmp_path, "masks", "anomaly_detection").listing
+    kinds = [(row.image.stem, row.target.kind, row.target.marked) for row in listing.splits["train"]]
+    first = ("0", "good", False) if inner else ("0", "defect", True)
+    assert kinds == [first, ("1", "good", False), ("2", "defect", True)]
+    assert listing.classes == ("good", "defect")
+    assert listing.warnings == (("1 images without a mask are taken to be good",) if inner else ())
+
+
 def test_missing_double_and_left_over_masks_are_told(tmp_path: Path) -> None:
     for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg"):
         photo(tmp_path / "train" / name)
     for name in ("a_mask.png", "a_gt.png", "b_mask.png", "d_seg.png"):
         mask(tmp_path / "train" / name)
     assert [str(p) for p in masks.read(tmp_path).problems] == [
-        "train/a.jpg: several masks: train/a_gt.png, train/a_mask.png",
+        "train/a.jpg: several masks: train/a_gt.png, train/a_mask.png: save them as one",
         "train/c.jpg: no mask c_mask.png in train/",
     ]
     for folder in ("train_masks", "trainannot"):

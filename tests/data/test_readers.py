@@ -459,7 +459,7 @@ def test_masks_missing_double_and_left_over(tmp_path: Path) -> None:
     listing = masks.read(tmp_path)
     assert listing.classes == ("ground", "building")
     assert [str(p) for p in listing.problems] == [
-        "images/b.jpg: several masks: masks/b.png, masks/b_mask.png",
+        "images/b.jpg: several masks: masks/b.png, masks/b_mask.png: save them as one",
         "images/c.jpg: no mask c.png in masks/",
     ]
     assert listing.warnings == ("1 masks without an image are left out, such as masks/z.png",)

@@ -94,7 +94,7 @@ class Job:
             return
         ids = self._windowed(self._ids())
         if ids.shape != self.size:
-            marked = isinstance(self.mask, Verdict) and bool(self.mask.masks)
+            marked = isinstance(self.mask, Verdict) and self.mask.marked
             ids = _marked(ids, self.size) if marked else _nearest(ids, self.size)
         mask[:] = IGNORE
         mask[0, :h, :w] = ids

@@ -56,7 +56,7 @@ def chances(verdicts: Sequence[Verdict], *, training: bool, unmarked: bool = Tru
     defective = np.array([verdict.defective for verdict in verdicts], bool)
     if not training:
         return (np.arange(len(defective)) >= len(defective) // 2).astype(np.float64)
-    learnt = defective if unmarked else np.array([bool(verdict.masks) for verdict in verdicts], bool)
+    learnt = defective if unmarked else np.array([verdict.marked for verdict in verdicts], bool)
     counted = learnt | ~defective
     share = learnt[counted].mean() if counted.any() else 0.0
     wanted = (HALF - share) / (1 - share) if share < HALF else 0.0

@@ -14,6 +14,8 @@ import numpy as np
 
 from visrun.data.objects import Objects, hulls_of
 from visrun.data.outlines import Floats, Numbers, Outline, hull_points
+from visrun.data.verdicts import CLASSES as VERDICTS
+from visrun.data.verdicts import Verdict, is_good
 from visrun.errors import DataError
 
 BACKGROUND = "background"
@@ -123,6 +125,29 @@ def value(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
     return Derived(targets=targets, named=names if len(names) > 1 else ("count",))
 
 
+def verdict(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
+    """Whether an image shows an object: each is a defect, but those of classes such as ``good``. Outlines mark it.
+
+    The kind is the class that most of an image's objects have. An image all of whose objects are ignored is left out.
+    """
+    good = [i for i, name in enumerate(classes) if is_good(name)]
+    targets = [_judged(objects.pick(~np.isin(objects.labels, good)), classes) for objects in several]
+    unknown = sum(target is None for target in targets)
+    notes = (f"{unknown:,} images all of whose objects are ignored are left out",) if unknown else ()
+    return Derived(targets=targets, classes=VERDICTS, notes=notes)
+
+
+def _judged(objects: Objects, classes: tuple[str, ...]) -> Verdict | None:
+    if not len(objects):
+        return Verdict(VERDICTS[0])
+    counted = objects.labels[~objects.ignored]
+    if not len(counted):
+        return None
+    outlined = objects.outlines is not None and all(outline is not None for outline in objects.outlines)
+    marks = replace(objects.relabelled(np.ones_like(objects.labels)), quads=None) if outlined else None
+    return Verdict(classes[int(np.bincount(counted).argmax())], outlined=marks)
+
+
 # By kind of target; a task's kind stands in visrun.tables.TASKS.
 DERIVE: dict[str, Derivation] = {
     "boxes": Derivation(boxes, boxed=True),
@@ -131,6 +156,7 @@ DERIVE: dict[str, Derivation] = {
     "mask": Derivation(mask, ("outlines",)),
     "label": Derivation(label),
     "value": Derivation(value),
+    "verdict": Derivation(verdict),
 }
 
 

@@ -116,7 +116,7 @@ def vanishing(dataset: Dataset, look: Look) -> list[str]:
 def unmarked(dataset: Dataset, model: str) -> list[str]:
     """A line on the labelled defects in train from which a model that learns from pixels, ``model``, cannot learn."""
     defects = [row.target for row in dataset.splits.get("train", ()) if is_defective(row.target)]
-    bare = sum(not verdict.masks for verdict in defects)
+    bare = sum(not verdict.marked for verdict in defects)
     told = f"{bare:,} of {len(defects):,} labelled defects in train have no mask: model={model} learns from pixels"
     return [f"{told} and passes them over; add masks, or choose a classifier"] if bare else []
 
@@ -192,7 +192,7 @@ def _objects(dataset: Dataset, split: str) -> str:
 def _verdicts(dataset: Dataset, split: str) -> str:
     rows = [record.target for record in dataset.splits[split]]
     kinds = Counter(row.kind for row in rows)
-    masks = sum(bool(row.masks) for row in rows)
+    masks = sum(row.marked for row in rows)
     parts = [some((f"{kind}: {n:,}" for kind, n in kinds.items()), MOST_NAMED)]
     return "; ".join([*parts, *([f"{masks:,} with a mask"] if masks else [])])
 

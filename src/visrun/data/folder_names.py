@@ -6,7 +6,7 @@ Of several names the first that is there counts, so their order matters.
 from __future__ import annotations
 
 IMAGES = ("images", "image", "imgs", "img")
-MASKS = ("masks", "mask")
+MASKS = ("masks", "mask", "mask_images")
 TRUTH = ("ground_truth", "groundtruth")
 LABELS = ("labels", "label")
 ANNOTATIONS = ("annotations", "annotation")
@@ -20,7 +20,7 @@ IMAGES_OF_XMLS = ("jpegimages", *IMAGES)
 LABELS_AS_MASKS = ("labels", "annotations", "label", "annotation", "gt", *TRUTH, "ground truth", "ann_dir")
 MASKS_OF_CLASSES = (*MASKS, *LABELS_AS_MASKS)
 MASKS_OF_DEFECTS = (*TRUTH, *MASKS)
-ALWAYS_MASKS = frozenset({"masks", *TRUTH, "segmentationclass", "segmentationobject"})  # mask/ may be a class
+ALWAYS_MASKS = frozenset({*MASKS, *TRUTH, "segmentationclass", "segmentationobject"}) - {"mask"}  # may be a class
 NUMBERS = ("pedmasks", "instances", "instance*")
 NUMBERS_IF_NAMED = (*MASKS, "labels")
 # What follows an image folder's name in that of its masks, the longest first; each reader says how the two are joined.

@@ -176,6 +176,9 @@ def mask_of(target: Truth, ids: Sequence[int], size: tuple[int, int]) -> Pixels:
     if isinstance(target, Verdict):
         if target.masks:
             return np.where(load_flags(*target.masks), DEFECT, BESIDE).astype(np.uint8)
+        if target.outlined is not None:
+            page = painted(target.outlined, size)
+            return np.where(page == IGNORE, page, np.where(page, DEFECT, BESIDE)).astype(np.uint8)
         return np.full(size, SOMEWHERE if target.defective else GOOD, np.uint8)
     page = painted(target, size)
     return chosen_ids(ids)[page] if ids else page

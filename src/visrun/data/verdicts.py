@@ -18,8 +18,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from visrun.data.objects import Objects
+
 GOOD, DEFECT, SOMEWHERE, BESIDE, MADE = range(5)
 CLASSES = ("good", "defect")
+_GOOD = {
+    *("good", "ok", "okay", "normal", "defect_free", "no_defect", "no_defects", "non_defective", "nondefective"),
+    *("nodefect", "undamaged", "intact", "pass", "passed"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +35,32 @@ class Verdict:
     Args:
         kind: ``good``, or the name of the kind of defect.
         masks: The files that mark the defect, see `visrun.data.images.load_flags`; () where there are none.
+        outlined: The objects whose outlines mark it instead; None where there are none.
     """
 
     kind: str
     masks: tuple[Path, ...] = ()
+    outlined: Objects | None = None
 
     @property
     def defective(self) -> bool:
         """Whether the image is not good."""
         return self.kind != CLASSES[0]
 
+    @property
+    def marked(self) -> bool:
+        """Whether it is known where in the image the defect is."""
+        return bool(self.masks) or self.outlined is not None
+
     def __str__(self) -> str:
-        return " ".join([self.kind, *(mask.name for mask in self.masks)])
+        outlined = [] if self.outlined is None else [str(self.outlined)]
+        return " ".join([self.kind, *(mask.name for mask in self.masks), *outlined])
+
+
+def is_good(name: str) -> bool:
+    """Whether what is called so, a folder of images or a class, is good: ``ok``, ``No defects``, ``good_images``."""
+    plain = name.strip().lower().replace("-", "_").replace(" ", "_")
+    return plain.removesuffix("_images") in _GOOD
 
 
 def is_defective(target: object) -> bool:

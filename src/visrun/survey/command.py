@@ -158,7 +158,7 @@ def _are_quads(dataset: Dataset) -> bool:
 
 
 def _marks_defects(dataset: Dataset) -> bool:
-    return any(record.target.masks for records in dataset.splits.values() for record in records)
+    return any(record.target.marked for records in dataset.splits.values() for record in records)
 
 
 def draw(dataset: Dataset, out: Path) -> None:

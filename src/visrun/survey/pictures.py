@@ -87,7 +87,7 @@ def _judged(image: Image.Image, record: Record, dataset: Dataset) -> Image.Image
 
 def defects(image: Image.Image, verdict: Verdict, *, size: tuple[int, int]) -> Image.Image:
     """The file's picture at any scale, its marked defects outlined; ``size`` is (h, w) of the file."""
-    return outlined(image, mask_of(verdict, (), size) == DEFECT, BAD) if verdict.masks else image
+    return outlined(image, mask_of(verdict, (), size) == DEFECT, BAD) if verdict.marked else image
 
 
 def _marked(image: Image.Image, record: Record, dataset: Dataset) -> Image.Image:

@@ -11,12 +11,12 @@ def _reader(module: str, *targets: str, derived: tuple[str, ...] = ()) -> Reader
 
 
 _BOXES, _TURNED, _OUTLINES = "boxes", "rotated_boxes", "instances"
-_SHOWN = ("label", "value")  # what objects of any form say of a whole image
+_SHOWN = ("label", "value", "verdict")  # what objects of any form say of a whole image
 
 READERS: dict[str, ReaderEntry] = {
     "folder": _reader("folder", "label"),
     "csv": _reader("table", "label", "value"),
-    "masks": _reader("masks", "mask"),
+    "masks": _reader("masks", "mask", derived=("verdict",)),
     "coco": _reader("coco", _BOXES, _TURNED, _OUTLINES, derived=("mask", *_SHOWN)),
     "yolo": _reader("yolo", _BOXES, _TURNED, _OUTLINES, derived=("mask", *_SHOWN)),
     "voc": _reader("voc", _BOXES, _TURNED, _OUTLINES, "mask", derived=_SHOWN),

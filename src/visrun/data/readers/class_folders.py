@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visrun.data import files
-from visrun.data.folder_names import AFTER_IMAGES, DOTA_LABELS, IMAGES, LABELME_JSONS, MASKS, NO_CLASSES, VOC_XMLS
+from visrun.data.folder_names import (
+    AFTER_IMAGES,
+    ALWAYS_MASKS,
+    DOTA_LABELS,
+    IMAGES,
+    LABELME_JSONS,
+    MASKS,
+    NO_CLASSES,
+    VOC_XMLS,
+)
 from visrun.data.readers import common, image_lists, inspected, table
 from visrun.data.readers.good import LABELS
 from visrun.data.splits import ALL
@@ -171,6 +180,8 @@ def _is_truth(name: str) -> bool:
 def _holds_masks(folder: Path, names: Mapping[str, Path]) -> bool:
     """Whether a folder's name says that it holds masks of the images in one of those beside it."""
     name = _letters(folder)
+    if folder.name.lower() in ALWAYS_MASKS - NO_CLASSES:
+        return len(names) > 1
     if _is_truth(name):
         return not all(map(_is_truth, names))
     bare = common.unmarked(name, (*AFTER_IMAGES, "gt"))

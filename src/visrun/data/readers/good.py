@@ -8,7 +8,7 @@ from visrun.data import files
 from visrun.data.listing import Listing, Record
 from visrun.data.readers import common, inspected
 from visrun.data.splits import ALL
-from visrun.data.verdicts import CLASSES, Verdict
+from visrun.data.verdicts import CLASSES, Verdict, is_good
 from visrun.errors import DataError
 
 LABELS = frozenset({".json", ".xml", ".csv", ".tsv", ".txt", ".yaml", ".yml"})
@@ -22,7 +22,7 @@ def recognise(root: Path) -> bool:
     inside = [folder for folder in files.folders(root) if files.holds_images(folder)]
     if not inside:
         return files.holds_images(root, deep=False) and not _masked(root)
-    if len(inside) > 1 or not inspected.is_good(inside[0].name) or files.holds_images(root, deep=False):
+    if len(inside) > 1 or not is_good(inside[0].name) or files.holds_images(root, deep=False):
         return False
     return not _masked(inside[0])
 

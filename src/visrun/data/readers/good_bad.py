@@ -8,6 +8,7 @@ from visrun.data import files
 from visrun.data.listing import Listing
 from visrun.data.readers import inspected
 from visrun.data.splits import ALL
+from visrun.data.verdicts import is_good
 from visrun.errors import DataError
 
 
@@ -16,7 +17,7 @@ def recognise(root: Path) -> bool:
     names = [kind.name for kind in inspected.kinds(_levels(root)[-1])]
     if any(map(files.split_of, names)):
         return False
-    return len(names) > 1 and any(map(inspected.is_good, names))
+    return len(names) > 1 and any(map(is_good, names))
 
 
 def read(root: Path) -> Listing:
@@ -24,15 +25,18 @@ def read(root: Path) -> Listing:
 
     ``ok``, ``normal``, ``defect_free`` and the like are good; whatever else lies beside them is defective. They may lie
     in the only folder of images of ``root``, with the masks beside that one, as in VisA's Data/Images and Data/Masks.
+    Masks may lie right in their folder where each has the name of one image only.
 
     Raises:
         DataError: Where ``root`` has no folder of good images.
     """
     levels = _levels(root)
-    if not any(inspected.is_good(kind.name) for kind in inspected.kinds(levels[-1])):
+    if not any(is_good(kind.name) for kind in inspected.kinds(levels[-1])):
         raise DataError(f"{root}: no folder good/ (or ok/, normal/) with images")
-    found = inspected.Found()
-    found.add(ALL, levels[-1], root=root, homes=inspected.mask_folders(*reversed(levels)))
+    homes = inspected.mask_folders(*reversed(levels))
+    every = (image for kind in inspected.kinds(levels[-1]) for image in files.images(kind))
+    found = inspected.Found(inspected.flat(homes, every))
+    found.add(ALL, levels[-1], root=root, homes=homes)
     return found.listing(root)
 
 
@@ -40,7 +44,7 @@ def _levels(root: Path) -> list[Path]:
     """``root`` and the folders inside it down to the one with a folder for each kind of image."""
     levels = [root]
     while len(inner := inspected.kinds(levels[-1])) == 1:
-        if inspected.is_good(inner[0].name) or files.split_of(inner[0].name):
+        if is_good(inner[0].name) or files.split_of(inner[0].name):
             break
         levels += inner
     return levels

@@ -13,22 +13,13 @@ from visrun.data import files
 from visrun.data.folder_names import IMAGES, MASKS_OF_DEFECTS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.readers import common, mask_places
-from visrun.data.verdicts import CLASSES, Verdict
+from visrun.data.verdicts import CLASSES, Verdict, is_good
 from visrun.text import composed
 
 MARKS = ("_mask", "")  # what a mask's stem carries after its image's
 BESIDE = ("_cp_masks", *mask_places.BESIDE)  # likewise, of a mask that lies beside its image; the first is Cellpose's
 IMAGE_MARKS = ("_img", *mask_places.IMAGE_MARKS)  # what an image's stem carries that its mask's lacks
 MASK_STEM = re.compile(rf"(.+?)(?:{'|'.join(BESIDE)})(?:_?[0-9]+)?", re.IGNORECASE)
-_GOOD = {
-    *("good", "ok", "okay", "normal", "defect_free", "no_defect", "no_defects", "non_defective", "nondefective"),
-    *("undamaged", "intact", "pass", "passed"),
-}
-
-
-def is_good(name: str) -> bool:
-    """Whether a folder of this name holds good images."""
-    return name.strip().lower().replace("-", "_").replace(" ", "_") in _GOOD
 
 
 def mask_folders(*folders: Path) -> list[Path]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -21,7 +21,9 @@ BESIDE = ("_mask", "_masks", "_gt", "_label", "_labels", "_seg", "_segmentation"
 MARKS = (*BESIDE, "_l", "_gtfine_labelids", "_gtfine_labeltrainids")
 IMAGE_MARKS = ("_sat", "_image", "_leftimg8bit")
 _OF_MASKS = re.compile(rf"(.+?)(?:[-_ ]?(?:{'|'.join(AFTER_IMAGES)}|ground[-_ ]?truth)|[-_ ]gt)")
+_NUMBERED = re.compile(rf"(.+(?:{'|'.join(BESIDE)}))_?[0-9]+", re.IGNORECASE)
 _OF_IMAGES = re.compile(r"(.*?)(?:images?|imgs?|input)")
+FEWEST, NEARLY_ALL = 3, 0.9  # pairs, by number and share, that show how masks are named
 LOOKED_AT = 1000  # files of a folder, to tell what it holds
 
 
@@ -53,6 +55,8 @@ def find(root: Path, suffixes: frozenset[str]) -> tuple[list[Part], tuple[str, .
     if pairs := siblings(root, suffixes):
         parts = [_part(*pair, suffixes) for pair in _single(pairs, root)]
         return parts, _without(root, pairs, ("train", "val"))
+    if parts := inside(root, suffixes):
+        return parts, _without(root, [(part.split, part.folder, part.home) for part in parts], ("train", "val"))
     if parts := beside(root, suffixes):
         pairs = [(part.split, part.folder, part.home) for part in parts]
         return parts, _without(root, pairs, ("train",))  # challenges show their validation images alone
@@ -65,8 +69,17 @@ def holds(root: Path, names: Sequence[str], suffixes: frozenset[str]) -> bool:
 
 
 def _part(split: str, folder: Path, home: Path, suffixes: frozenset[str]) -> Part:
+    home = _innermost(home, folder, suffixes)
     masks = [*files.of_suffix(home, suffixes | LOSSY)]
     return Part(split=split, folder=folder, home=home, images=[*files.images(folder)], masks=masks)
+
+
+def _innermost(home: Path, images: Path, suffixes: frozenset[str]) -> Path:
+    """The folder of masks, or the only one with some in it, as annotations/trimaps, if images/ has none of its name."""
+    if files.holds(home, suffixes, deep=False):
+        return home
+    held = [folder for folder in files.folders(home) if files.holds(folder, suffixes)]
+    return held[0] if len(held) == 1 and not (images / held[0].name).is_dir() else home
 
 
 def siblings(root: Path, suffixes: frozenset[str]) -> list[common.Pair]:
@@ -96,10 +109,24 @@ def _bare(name: str) -> str:
     return match[1] if (match := _OF_IMAGES.fullmatch(plain)) else plain
 
 
-def _share_a_name(folder: Path, home: Path, suffixes: frozenset[str]) -> bool:
+def _share_a_name(folder: Path, home: Path, suffixes: frozenset[str], *, deep: bool = True) -> bool:
     masks = [*islice(files.of_suffix(home, suffixes), LOOKED_AT)]
-    images = files.images(folder) if masks else ()
+    images = files.images(folder, deep=deep) if masks else ()
     return any(by_image(folder, images, home, masks).values())
+
+
+def inside(root: Path, suffixes: frozenset[str]) -> list[Part]:
+    """The splits' folders, or ``root``, with images right in them and a folder for the masks of these inside."""
+    for folders in (common.by_split(root), [(ALL, root)]):
+        held = ((split, folder, common.child(folder, MASKS_OF_CLASSES)) for split, folder in folders)
+        parts = [
+            replace(_part(split, folder, home, suffixes), images=[*files.images(folder, deep=False)])
+            for split, folder, home in held
+            if home is not None and _share_a_name(folder, home, suffixes, deep=False)
+        ]
+        if parts:
+            return parts
+    return []
 
 
 def _single(pairs: Sequence[common.Pair], root: Path) -> Sequence[common.Pair]:
@@ -130,10 +157,16 @@ def _beside(split: str, folder: Path, paths: Iterable[Path], suffixes: frozenset
     masks = {
         name: path
         for name, path in every.items()
-        if path.suffix.lower() in suffixes and (bare := common.unmarked(name, BESIDE)) != name and bare in names
+        if path.suffix.lower() in suffixes and (bare := common.unmarked(_first(name), BESIDE)) != name and bare in names
     }
     images = [path for name, path in every.items() if name not in masks]
     return Part(split=split, folder=folder, home=folder, images=images, masks=[*masks.values()], mark=BESIDE[0])
+
+
+def _first(name: str) -> str:
+    """The name of the first of several masks of an image, as NAME_mask is of NAME_mask_1."""
+    first = _NUMBERED.fullmatch(name)
+    return first[1] if first else name
 
 
 def _without(root: Path, pairs: Sequence[common.Pair], needed: Collection[str]) -> tuple[str, ...]:
@@ -156,8 +189,9 @@ def _without(root: Path, pairs: Sequence[common.Pair], needed: Collection[str]) 
 def by_image(
     folder: Path, images: Iterable[Path], home: Path, masks: Iterable[Path], *, marks: Sequence[str] = MARKS
 ) -> dict[Path, list[Path]]:
-    """The masks of each image: those of its name, or of its name with one of ``marks`` behind it, in their folders;
-    else the only one whose name differs from that in upper and lower case alone."""
+    """The masks of each image: those of its name, or of its name with one of ``marks`` behind it (perhaps numbered), in
+    their folders; else the only one whose name differs from that in upper and lower case alone. Where none is found at
+    all, what stands around nearly every image's name in its mask's."""
     names: dict[str, list[Path]] = {}
     bare: dict[str, list[Path]] = {}
     for image in images:
@@ -168,7 +202,7 @@ def by_image(
     lone = []
     for mask in masks:
         name = common.place(mask, home)
-        own = common.unmarked(name, marks)
+        own = common.unmarked(name if name in names else _first(name), marks)
         several = names.get(name) or names.get(own) or bare.get(own) or bare.get(name)
         for image in several or ():
             found[image].append(mask)
@@ -176,7 +210,30 @@ def by_image(
     alone = [image for image, several in found.items() if not several] if lone else []
     for image, mask in dict.fromkeys(common.respelt(_names(alone, folder, IMAGE_MARKS), _names(lone, home, marks))):
         found[image].append(mask)
+    if lone and not any(found.values()):
+        _pair_around(found, {name: several[0] for name, several in names.items() if len(several) == 1}, lone, home)
     return found
+
+
+def _pair_around(
+    found: Mapping[Path, list[Path]], images: Mapping[str, Path], masks: Sequence[Path], home: Path
+) -> None:
+    """Give images the masks in whose names one text stands before and one behind theirs, if nearly all have one."""
+    parts = [(mask, *common.place(mask, home).rpartition("/")[::2]) for mask in masks]
+    _, first, stem = parts[0]
+    known = {name.rpartition("/")[2] for name in images if name.rpartition("/")[0] == first}
+    ways = {tuple(stem.split(part, 1)) for part in known if part in stem}
+    for before, behind in sorted(ways, key=lambda way: len("".join(way))):
+        pairs = [
+            (images[name], mask)
+            for mask, place, text in parts
+            if text.startswith(before) and text.endswith(behind) and len(text) > len(before + behind)
+            if (name := f"{place}/{text[len(before) : len(text) - len(behind)]}".removeprefix("/")) in images
+        ]
+        if len(pairs) >= max(FEWEST, NEARLY_ALL * len(images)):
+            for image, mask in pairs:
+                found[image].append(mask)
+            return
 
 
 def _names(paths: Iterable[Path], folder: Path, marks: Iterable[str]) -> Iterator[tuple[str, Path]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from visrun.data import files
 from visrun.data.listing import Listing
 from visrun.data.readers import common, inspected
+from visrun.data.verdicts import is_good
 from visrun.errors import DataError
 
 
@@ -33,7 +34,7 @@ def read(root: Path) -> Listing:
         raise DataError(f"{root}: no good/ in train/, val/ or test/ here")
     parts, masks = common.by_split(home), inspected.mask_folders(home)
     homes = {folder: _homes(folder, masks) for _, folder in parts}
-    kinds = (kind for _, folder in parts for kind in inspected.kinds(folder) if not inspected.is_good(kind.name))
+    kinds = (kind for _, folder in parts for kind in inspected.kinds(folder) if not is_good(kind.name))
     defective = [image for kind in kinds for image in files.images(kind)]
     found = inspected.Found(inspected.flat([*masks, *chain.from_iterable(homes.values())], defective))
     claimed = set[str]()
@@ -56,6 +57,6 @@ def _home(root: Path) -> Path | None:
     inside = files.folders(root)
     for folder in (root, *(inside if len(inside) == 1 else ())):
         splits = [part for _, part in common.by_split(folder)]
-        if any(inspected.is_good(kind.name) for part in splits for kind in inspected.kinds(part)):
+        if any(is_good(kind.name) for part in splits for kind in inspected.kinds(part)):
             return folder
     return None
