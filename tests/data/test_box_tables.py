@@ -53,6 +53,7 @@ DIALECTS = [
     ("image_id,width,height,bbox,label", 'a,40,30,"[4, 5.0, 10, 20]",cat'),
     ("/home/me/photos/a.jpg,4,5,14,25,cat",),
     ("b.jpg,,,,,", "a.jpg,4,5,14,25,cat"),
+    ("a.jpg,4,5,14,25,cat,40,30",),
     ("\ufefffilename,class_id,class,xmin,ymin,xmax,ymax", "a.jpg,3,cat,4,5,14,25"),
 ]
 

@@ -46,6 +46,7 @@ FILES = [
     ("training/label_2/a.txt", KITTI, "KITTI"),
     ("set/annotations/a.txt", "35,18,23,12,1,1,0,0\n", "VisDrone"),
     ("a_seg.npy", "x", "Cellpose"),
+    ("train_ship_segmentations_v2.csv", "ImageId,EncodedPixels\na.jpg,1 2 9 3\n", "a table of run lengths"),
     ("labels.mat", "MATLAB 5.0", "MATLAB"),
     ("data/train-0.parquet", "PAR1", "Parquet"),
     ("photos.zip", "PK", "an archive"),
@@ -59,7 +60,7 @@ def test_a_format_that_is_not_read_is_named(tmp_path: Path, file: str, text: str
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     Image.new("L", (40, 30)).save(path.with_name("a.jpg"))
-    task = "classification" if name == "Parquet" else "object_detection"
+    task = {"Parquet": "classification", "a table of run lengths": "segmentation"}.get(name, "object_detection")
     line = foreign.told(tmp_path, task)
     assert line.startswith(f"{file} is {name}") and ", which is not read: " in line
     if not recognise.fitting(tmp_path, task):

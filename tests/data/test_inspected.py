@@ -327,6 +327,20 @@ def test_blank_masks_of_good_images_are_no_surprise(tmp_path):
     assert read(tmp_path).warnings == ()
 
 
+def test_of_pictures_with_depth_the_colours_are_read(tmp_path):
+    """As MVTec 3D-AD has them."""
+    for place in ("train/good", "test/good", "test/hole"):
+        for i in range(5):
+            picture(tmp_path / place / "rgb" / f"{i}.png", level=i * 10 + len(place))
+            picture(tmp_path / place / "xyz" / f"{i}.tiff", level=i)
+            if place.startswith("test"):
+                mask(tmp_path / place / "gt" / f"{i}.png", empty="good" in place)
+    dataset = read(tmp_path)
+    assert dataset.counts == {"train": (4, 0), "val": (1, 0), "test": (5, 5)}
+    assert {(row.target.kind, row.target.marked) for row in dataset.splits["test"]} == {("good", False), ("hole", True)}
+    assert dataset.warnings == ()
+
+
 def test_masks_beside_good_and_bad_without_a_folder_for_the_kind_are_said(tmp_path):
     for kind in ("good", "bad"):
         for i in range(6):

@@ -110,6 +110,13 @@ FORMATS = (
         "save the masks there as PNG or TIFF and put them into instances/, the images into images/, named alike",
         ("instances",),
     ),
+    Format(
+        "a table of run lengths",
+        "*.csv",
+        rb"(?i)\A[^\n]*\b(encodedpixels|rle_?mask|rle)\b",
+        "paint the runs into masks: images/ and masks/, PNGs of class ids",
+        ("masks",),
+    ),
     Format("MATLAB's format", "*.mat", b"", "write a table of image,label, or COCO of objects", ("coco", "csv")),
     Format("Parquet", "*.parquet", b"", "save images in class folders, or with a table", ("folder", "csv")),
     Format(

@@ -16,6 +16,7 @@ _SHOWN = ("label", "value", "verdict")  # what objects of any form say of a whol
 READERS: dict[str, ReaderEntry] = {
     "folder": _reader("folder", "label"),
     "csv": _reader("table", "label", "value"),
+    "names": _reader("file_names", "label"),
     "masks": _reader("masks", "mask", derived=("verdict",)),
     "coco": _reader("coco", _BOXES, _TURNED, _OUTLINES, derived=("mask", *_SHOWN)),
     "yolo": _reader("yolo", _BOXES, _TURNED, _OUTLINES, derived=("mask", *_SHOWN)),

@@ -39,6 +39,7 @@ WRITTEN = (
 # fmt: on
 SIZE = (("width", "height"), ("imagewidth", "imageheight"), ("imgwidth", "imgheight"))
 UNNAMED = ("image", *(f"column_{i}" for i in range(1, 6)))  # path,x1,y1,x2,y2,class without a header
+UNNAMED_SIZE = ("column_6", "column_7")  # width,height behind it, as SKU-110K has them
 
 Row = Sequence[str]
 
@@ -101,10 +102,10 @@ class Columns:
 
 def columns_of(names: Sequence[str], rows: Sequence[tuple[int, Row]]) -> Columns | None:
     """The columns of a table with these names and rows; None where it holds no boxes."""
-    if tuple(names) == UNNAMED:
-        certain = _without_header([row for _, row in rows if len(row) == len(names)])
-        box = (1, 2, 3, 4)
-        return Columns(image=0, box=box, kind="corners", name=5, size=(), split=None, likely=certain, certain=certain)
+    if tuple(names) in (UNNAMED, (*UNNAMED, *UNNAMED_SIZE)):
+        certain = _without_header([row[: len(UNNAMED)] for _, row in rows if len(row) == len(names)])
+        box, size = (1, 2, 3, 4), tuple(range(len(UNNAMED), len(names)))
+        return Columns(image=0, box=box, kind="corners", name=5, size=size, split=None, likely=certain, certain=certain)
     keys = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in names]
     place = {key: i for i, key in reversed([*enumerate(keys)])}
     image, told, also = (next((place[key] for key in known if key in place), None) for known in (IMAGE, CLASS, ALSO))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from visrun.data import files
 from visrun.data.listing import Listing, Record
-from visrun.data.readers import class_folders, inspected, label_lists, table
+from visrun.data.readers import class_folders, file_names, inspected, label_lists, table
 from visrun.data.readers.class_folders import Level, Parts
 from visrun.data.splits import ALL
 from visrun.errors import DataError
@@ -102,7 +102,7 @@ def _require_no_splits(root: Path, folders: Sequence[Path]) -> list[str]:
     if names := _like_splits(folders):
         raise DataError(
             f"{root}: {some(names)} look like splits, not like classes: expected class folders inside, "
-            "train/CLASS/*.jpg, or a table train.csv of image,label"
+            f"train/CLASS/*.jpg, or a table train.csv of image,label{_hint(root)}"
         )
     divided = {folder: names for folder in folders if len({*map(files.split_of, names := _named(folder))}) > 1}
     if not divided:
@@ -115,6 +115,10 @@ def _require_no_splits(root: Path, folders: Sequence[Path]) -> list[str]:
             f"or choose one dataset, such as {files.naming(folder)}"
         )
     return [f"{own}, and counts as one class"]
+
+
+def _hint(root: Path) -> str:
+    return "; if the names of images say the class, as cat.0.jpg: data=names" if file_names.may_say(root) else ""
 
 
 def _named(folder: Path) -> list[str]:

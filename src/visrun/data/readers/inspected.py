@@ -19,6 +19,7 @@ from visrun.text import composed
 MARKS = ("_mask", "")  # what a mask's stem carries after its image's
 BESIDE = ("_cp_masks", *mask_places.BESIDE)  # likewise, of a mask that lies beside its image; the first is Cellpose's
 IMAGE_MARKS = ("_img", *mask_places.IMAGE_MARKS)  # what an image's stem carries that its mask's lacks
+PIXELS, FLAGS = "rgb", "gt"  # MVTec 3D-AD's folders in that of a kind, beside xyz/ (Bergmann et al., VISAPP 2022)
 MASK_STEM = re.compile(rf"(.+?)(?:{'|'.join(BESIDE)})(?:_?[0-9]+)?", re.IGNORECASE)
 
 
@@ -132,8 +133,8 @@ class Found:
         masks = next((found for home in homes if (found := inside(home, name))), None)
         images, beside = parted(files.images(kind, deep=False))
         by_stem = _masks(masks, {composed(image.stem) for image in images}) if masks else {}
-        if not by_stem and kind.name.lower() in IMAGES:  # beside their masks, in the folder of the kind
-            masks, name = next(iter(mask_folders(kind.parent)), None), name.parent
+        if not by_stem and kind.name.lower() in (*IMAGES, PIXELS):  # beside their masks, in the folder of the kind
+            masks, name = next(iter(mask_folders(kind.parent)), inside(kind.parent, Path(FLAGS))), name.parent
             by_stem = _masks(masks, {composed(image.stem) for image in images}) if masks else {}
         if not by_stem:
             masks, by_stem = self._lying_flat(homes, images)
@@ -198,7 +199,10 @@ def _stem(mask: Path) -> str:
 
 
 def _leaves(folder: Path) -> Iterator[Path]:
-    """``folder`` and those inside it, as far as images lie directly in them."""
+    """``folder`` and those inside it, as far as images lie directly in them; of one with rgb/, that alone."""
+    if (pixels := inside(folder, Path(PIXELS))) is not None:
+        yield pixels
+        return
     if files.holds_images(folder, deep=False):
         yield folder
     for inner in files.folders(folder):
