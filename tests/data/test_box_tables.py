@@ -308,6 +308,21 @@ def test_a_table_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path, raw:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("ids", "classes"), [("1 0", ("cat", "dog")), ("1 2", ("1", "2")), ("0 dog", ("0", "dog")), ("1 1", ("cat", "dog"))]
+)
+def test_a_list_of_classes_names_ids(tmp_path: Path, ids: str, classes: tuple[str, ...]) -> None:
+    """Where all are its."""
+    picture(tmp_path / "a.jpg")
+    write(tmp_path / "classes.txt", "cat", "dog")
+    rows = [f"a.jpg,{id_},4,5,14,25" for id_ in ids.split()]
+    write(tmp_path / "boxes.csv", "image,class_id,xmin,ymin,xmax,ymax", *rows)
+    listing = box_tables.read(tmp_path)
+    named = [classes[i] for i in listing.splits["all"][0].target.labels]
+    assert listing.classes == classes
+    assert named == (["dog", "cat"] if ids == "1 0" else ["dog", "dog"] if ids == "1 1" else ids.split())
+
+
 def test_a_table_that_never_comes_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "boxes.csv", TENSORFLOW, ROW)
     monkeypatch.setattr(threads, "TIMEOUT", 0.2)

@@ -231,6 +231,14 @@ def test_lines_and_points_are_no_objects(tmp_path: Path) -> None:
     )
 
 
+def test_labels_that_labelme_gives_no_class_are_none(tmp_path: Path) -> None:
+    assert len(one(tmp_path, shape(), shape("__ignore__"), shape("_background_"))) == 1
+    listing = labelme.read(tmp_path)
+    assert listing.classes == ("cat",)
+    told = "2 shapes that are no objects are left out (1 __ignore__, 1 _background_)"
+    assert listing.warnings == (told,)
+
+
 def grouped(points: Any, kind: str = "polygon", label: str = "cat", group: Any = 0, **more: Any) -> dict[str, Any]:
     return shape(label, points, kind, group_id=group, **more)
 

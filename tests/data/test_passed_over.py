@@ -58,3 +58,12 @@ def test_a_folder_without_images_or_of_which_some_are_used_is_none(tmp_path: Pat
     assert passed_over(Listing(splits={"train": rows}, classes=("x",)), tmp_path) == []
     assert passed_over(Listing(splits={"all": rows[:1]}, classes=("x",)), tmp_path) == []
     assert passed_over(Listing(splits={"train": rows[:1]}), tmp_path) == [TOLD.format("more/")]
+
+
+@pytest.mark.parametrize(("count", "told"), [(3, ["3 images right in images/ are in no split and left out"]), (2, [])])
+def test_images_right_beside_the_folders_of_splits(tmp_path: Path, count: int, told: list[str]) -> None:
+    yolo(tmp_path, "{}/train", "{}/val")
+    for i in range(count):
+        picture(tmp_path / "images" / f"{i}.png")
+    found = recognise.listing(tmp_path, task="object_detection").listing
+    assert [line for line in found.warnings if "in no split" in line] == told

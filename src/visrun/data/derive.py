@@ -1,4 +1,4 @@
-"""What a task learns from labelled objects: one set of outlines serves six tasks, a set of boxes three.
+"""What a task learns from labelled objects: one set of outlines serves all tasks, a set of boxes four.
 
 From an outline follow the box around it, the smallest rectangle around it, its pixels; from any objects the classes
 that an image shows, and how many it shows of each.

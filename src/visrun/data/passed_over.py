@@ -1,4 +1,4 @@
-"""Folders of images beside those of the splits, which are no split's: what is left out is said."""
+"""Images beside the folders of the splits, and folders of them, which are no split's: what is left out is said."""
 
 from __future__ import annotations
 
@@ -10,22 +10,32 @@ from visrun.data.listing import Listing
 from visrun.data.splits import ALL
 from visrun.text import some
 
+FEWEST = 3  # images beside the folders of splits
 # In the names of folders whose images are no photographs to learn from.
 OF_TRUTH = ("mask", "label", "annot", "seg", "truth", "gt", "panoptic", "depth", "trimap", "preview")
 
 
 def passed_over(listing: Listing, root: Path) -> list[str]:
-    """A line on folders of images beside those of the splits, none of which is used; [] without any."""
+    """Lines on folders of images beside those of the splits, none of which is used, and on images right beside these."""
     if ALL in listing.splits or not root.is_dir():
         return []
     homes = {record.image.parent for records in listing.splits.values() for record in records}
     used = {folder for home in homes for folder in (home, *home.parents)}
     tops = {folder.parent for folder in used if folder != root and root in folder.parents and _is_split(folder)}
     rest = [folder for top in sorted(tops) for folder in files.folders(top) if folder not in used and _may_be(folder)]
-    if not rest:
+    lines = []
+    if rest:
+        shown = some(f"{files.shown(folder, root)}/" for folder in rest)
+        lines = [f"the images in {shown} are in no split and left out: call a folder train, val or test to use it"]
+    return lines + [line for top in sorted(tops - homes) for line in _beside(top, root)]
+
+
+def _beside(top: Path, root: Path) -> list[str]:
+    """A line on images that lie right in the folder that holds those of the splits; a few may illustrate a readme."""
+    count = sum(1 for _ in files.images(top, deep=False))
+    if count < FEWEST:
         return []
-    shown = some(f"{files.shown(folder, root)}/" for folder in rest)
-    return [f"the images in {shown} are in no split and left out: call a folder train, val or test to use it"]
+    return [f"{count:,} images right in {files.shown(top, root)}/ are in no split and left out"]
 
 
 def _is_split(folder: Path) -> bool:

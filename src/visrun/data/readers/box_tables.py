@@ -64,7 +64,7 @@ def read(root: Path, *, group: str | None = None) -> Listing:
         pictures |= parsed
         of_split |= dict.fromkeys(parsed, file)
         problems += wrong
-    names = class_names(pictures)
+    names = _named(pictures, common.class_ids(base)) or class_names(pictures)
     relative = _are_shares(pictures)
     splits, wrong, used = listed(pictures, of_split, names, base, relative=relative)
     warnings = [f"{files.shown(file, base)} has no split in its name and is left out" for file in others]
@@ -140,6 +140,17 @@ def _add(picture: Picture, line: int, row: Row, columns: Columns) -> None:
     picture.spots.append(line)
     picture.names.append(name)
     picture.boxes.append(box)
+
+
+def _named(pictures: Pictures, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Put names in place of ids, where the table has ids alone and ``classes`` names them all; the names, or ()."""
+    every = [made for several in pictures.values() for made in several.values()]
+    ids = {name for made in every for name in made.names}
+    if not all(name.isdecimal() and int(name) < len(classes) for name in ids):
+        return ()
+    for made in every:
+        made.names = [classes[int(name)] for name in made.names]
+    return classes
 
 
 def _are_shares(pictures: Pictures) -> bool:

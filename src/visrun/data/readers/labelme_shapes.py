@@ -26,6 +26,7 @@ from visrun.errors import DataError
 
 KEYS = ("shapes", "imagePath", "imageData")  # any of which tells a LabelMe json
 NO_OBJECTS = ("line", "linestrip", "point", "points")
+NO_CLASSES = ("__ignore__", "_background_")  # of LabelMe's own lists of labels
 TURNED = ("oriented_rectangle", "rotation")
 CORNERS = 4
 
@@ -63,8 +64,9 @@ def _fill(found: Shapes, shapes: Sequence[Any]) -> None:
             if not isinstance(shape, dict):
                 raise ValueError("is no object of label and points")
             kind = "polygon" if shape.get("shape_type") is None else shape["shape_type"]
-            if isinstance(kind, str) and kind in NO_OBJECTS:
-                found.others[kind] += 1
+            said = next((w for w in (kind, shape.get("label")) if w in (*NO_OBJECTS, *NO_CLASSES)), None)
+            if said is not None:
+                found.others[said] += 1
                 continue
             part = replace(_shape(spot, shape, kind, found.size), ignored=_difficult(shape.get("difficult")))
             group = shape.get("group_id")
