@@ -16,7 +16,7 @@ from visrun.numbers import number
 from visrun.parts import Parts
 from visrun.record.epochs import monitor_of
 from visrun.record.recorder import Outlets
-from visrun.run_files import PLOTS, is_metric
+from visrun.run_files import PLOTS, is_metric, is_of_class
 from visrun.tasks.base import Deciding, Task
 from visrun.text import plural
 from visrun.tracking import Tracker
@@ -66,7 +66,7 @@ def conclude(
     metrics = measure(made, split, tell=partial(watch, f"measuring {split}"))
     outlets.screen.end_progress()
     metrics = {key: value for key, value in metrics.items() if is_metric(key)}
-    means = sorted((key for key in metrics if "/" not in key), key=lambda key: key != made.entry.monitor)
+    means = sorted((key for key in metrics if not is_of_class(key)), key=lambda key: key != made.entry.monitor)
     shown = "  ".join(f"{key} {number(metrics[key])}" for key in means) or "nothing to measure"
     whose = f"best epoch {progress.best_epoch}" if progress.best_epoch else f"last epoch {progress.epoch}"
     outlets.screen.say(f"{whose}, on {split}: {shown}")

@@ -27,3 +27,8 @@ def is_loss(key: str) -> bool:
 def is_metric(key: str) -> bool:
     """Whether a key of metrics.jsonl is one of the task's metrics, rather than a loss, a rate, a time or the epoch."""
     return not is_loss(key) and key not in ("epoch", "learning_rate") and not key.startswith(CLOCK)
+
+
+def is_of_class(metric: str) -> bool:
+    """Whether a metric is that of a single class, kind or target, as ``iou/road`` is."""
+    return "/" in metric

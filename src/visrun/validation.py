@@ -21,6 +21,7 @@ from visrun.models import Settling
 from visrun.numbers import evenly
 from visrun.one_pass import Tell, evaluate, told
 from visrun.parts import Parts
+from visrun.run_files import is_of_class
 from visrun.tasks.base import Deciding
 
 MOST_CLASSES = 100  # whose values an epoch has; those of a thousand would drown all others
@@ -82,7 +83,7 @@ def measure(made: Parts, split: str, *, tell: Tell) -> dict[str, float]:
     if metrics.get("val_loss") == 0 and _unseen(made.dataset.counts, split):
         del metrics["val_loss"]  # every target weighs 0 (data.class_weights): no loss, and the lowest of all
     many = len(made.task.state().get("classes") or ()) > MOST_CLASSES
-    return {key: value for key, value in metrics.items() if not (many and "/" in key)}
+    return {key: value for key, value in metrics.items() if not (many and is_of_class(key))}
 
 
 def show(made: Parts, folder: Path, split: str) -> Path:

@@ -20,6 +20,7 @@ from visrun.compare.runs import Run, judging, ranked, same_images, same_ruler
 from visrun.compare.tables import Row, common, differences, metrics, notes, outcomes
 from visrun.figures.palette import COLOURS
 from visrun.numbers import number
+from visrun.run_files import is_of_class
 
 LONG = 20  # letters from which a value gets a wider column
 WIDE = 1.7  # width by height from which a picture gets a wide place
@@ -122,8 +123,8 @@ def _differences(runs: Sequence[Run]) -> Iterable[str]:
 
 def _results(runs: Sequence[Run]) -> Iterable[str]:
     rows = metrics(runs)
-    whole = [row for row in rows if "/" not in row.label]
-    single = [row for row in rows if "/" in row.label]
+    whole = [row for row in rows if not is_of_class(row.label)]
+    single = [row for row in rows if is_of_class(row.label)]
     groups = [[row for row in whole if row.label.startswith(split)] for split in ("val ", "test ")]
     yield '<section aria-labelledby="results"><h2 id="results">Results</h2>'
     yield _table(runs, [*groups, outcomes(runs)], "Metrics of the best epoch on val, and of its checkpoint on test")

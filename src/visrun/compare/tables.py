@@ -11,6 +11,7 @@ from rich.cells import cell_len, chop_cells
 from visrun.compare.runs import Run, contenders, judging, same_images, same_ruler
 from visrun.hyperparameters import Hyperparameters
 from visrun.numbers import MISSING, number
+from visrun.run_files import is_of_class
 
 WIDEST = 28  # letters of a value on the terminal
 LABELS = 32  # letters of what stands before the values
@@ -106,7 +107,7 @@ def notes(runs: Sequence[Run]) -> list[str]:
             lines.append(f"the runs' metrics on {split} are not of the same images{why}, so none is best there")
     able = contenders(runs)
     unfair = [key for key in dict.fromkeys(key for run in able for key in run.val) if not same_ruler(able, key)]
-    if names := ", ".join(key for key in unfair if "/" not in key):
+    if names := ", ".join(key for key in unfair if not is_of_class(key)):
         told = "measured on pixels of data.image_size and data.resize, in which the runs differ, so none is best there"
         lines.append(f"{names}: {told}; predict writes masks of the files' size")
     return lines
@@ -115,7 +116,7 @@ def notes(runs: Sequence[Run]) -> list[str]:
 def as_text(runs: Sequence[Run], *, width: int) -> str:
     """Both tables for a terminal of ``width`` letters: side by side as many runs as fit, the others below."""
     measured = metrics(runs)
-    shown = [row for row in measured if "/" not in row.label]
+    shown = [row for row in measured if not is_of_class(row.label)]
     blocks = [differences(runs) or [Row("no difference", tuple(None for _ in runs))], shown, outcomes(runs)]
     lines: list[str] = []
     for columns in _pages(runs, blocks, width):

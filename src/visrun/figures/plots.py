@@ -21,7 +21,7 @@ from visrun.figures.labels import LONGEST_TITLE, printable, told_apart
 from visrun.figures.palette import BLUE, COLOURS, DARK, GREY, MOST_DOTS, ORANGE
 from visrun.files import update
 from visrun.numbers import far_apart
-from visrun.run_files import is_loss, is_metric
+from visrun.run_files import is_loss, is_metric, is_of_class
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +86,7 @@ def draw_lines(axes: Axes, rows: Rows, names: Sequence[str], *, prefix: str) -> 
         points = [(row["epoch"], row[name]) for row in rows if is_finite(row.get(name))]
         marker = "o" if len(points) <= MOST_DOTS else None
         grey = {"color": GREY, "linewidth": 0.7, "zorder": 1}
-        look = {**LINE, **(grey if many and "/" in name else {"color": COLOURS[number % len(COLOURS)]})}
+        look = {**LINE, **(grey if many and is_of_class(name) else {"color": COLOURS[number % len(COLOURS)]})}
         if points:
             axes.plot(*zip(*points, strict=True), marker=marker, label=label, **look)
     values = [row[name] for row in rows for name in names if is_finite(row.get(name))]

@@ -18,7 +18,7 @@ from visrun.errors import UserError
 from visrun.numbers import number
 from visrun.optimizers import load_optimizer
 from visrun.record.run_folder import RunFolder
-from visrun.run_files import EPOCH_SECONDS, PLOTS, SECONDS, SPEED, is_metric
+from visrun.run_files import EPOCH_SECONDS, PLOTS, SECONDS, SPEED, is_metric, is_of_class
 from visrun.signals import Stop
 from visrun.step import Step
 from visrun.tables import TaskEntry
@@ -62,7 +62,7 @@ def tell_best(files: RunFolder, tracker: Tracker, best_epoch: int) -> None:
         with suppress(UserError):  # metrics.jsonl cannot be read, which is said where the run needs it
             row = next((row for row in files.read_metrics() if row["epoch"] == best_epoch), {})
             values = {key: value for key, value in row.items() if key == "val_loss" or is_metric(key)}
-            whole = {f"best/{key}": value for key, value in values.items() if "/" not in key}
+            whole = {f"best/{key}": value for key, value in values.items() if not is_of_class(key)}
             tracker.summary({"best/epoch": best_epoch, **whole})
 
 

@@ -18,7 +18,7 @@ from visrun.patience import epochs_waited
 from visrun.record.epochs import Row, best_row, monitor_of
 from visrun.record.run_folder import RunFolder, read_json
 from visrun.record.run_settings import learns
-from visrun.run_files import EPOCH_SECONDS, FILE_NAME, LOG, PLOTS, SECONDS, SPEED
+from visrun.run_files import EPOCH_SECONDS, FILE_NAME, LOG, PLOTS, SECONDS, SPEED, is_of_class
 from visrun.tables import TaskEntry
 from visrun.text import printable
 from visrun.tracking.names import RECORD
@@ -55,7 +55,7 @@ def detail(folder: Path) -> dict[str, Any]:
         "progress": progress(facts, rows),
         "reason": reason(facts),
         **ends(facts, badly=facts.ended_badly or (not facts.living and badly)),
-        "test": {key: value for key, value in numbers_of(result.get("test")).items() if "/" not in key},
+        "test": {key: value for key, value in numbers_of(result.get("test")).items() if not is_of_class(key)},
         "settings": own_settings(facts),
         "sources": facts.part("sources"),
         "command": facts.ui.get("command"),
