@@ -16,7 +16,7 @@ OF_TRUTH = ("mask", "label", "annot", "seg", "truth", "gt", "panoptic", "depth",
 
 
 def passed_over(listing: Listing, root: Path) -> list[str]:
-    """Lines on folders of images beside those of the splits, none of which is used, and on images right beside these."""
+    """Lines on folders of images beside those of the splits, none of which is used, and on images right there."""
     if ALL in listing.splits or not root.is_dir():
         return []
     homes = {record.image.parent for records in listing.splits.values() for record in records}
