@@ -442,6 +442,14 @@ def test_two_runs_of_one_second_get_two_folders(empty_folder: Path) -> None:
     assert len(folders) == 2
 
 
+@pytest.mark.parametrize(("verb", "code"), [("explain", 1), ("--version", 0)])
+def test_a_closed_output_loses_no_answer_silently(empty_folder: Path, verb: str, code: int) -> None:
+    words = ["sh", "-c", f'"{sys.executable}" -m visrun {verb} >&-']
+    done = subprocess.run(words, stderr=subprocess.PIPE, text=True, cwd=empty_folder, check=False)
+    told = "visrun: error: standard output is closed, so that what explain prints is lost: redirect it into a file\n"
+    assert (done.returncode, done.stderr) == (code, told if code else "")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_behind_the_output_is_one_line(empty_folder: Path) -> None:
     with Path("/dev/full").open("w") as full:

@@ -49,9 +49,11 @@ def seeds(*values: int) -> Varied:
     return Varied("seeds", values)
 
 
-def write_trial(folder: Path, number: int, seed: int, status: str = "finished", **result: Any) -> None:
+def write_trial(
+    folder: Path, number: int, seed: int, status: str = "finished", fingerprint: str = "", **result: Any
+) -> None:
     (folder / str(number)).mkdir(parents=True)
-    content = {"seed": seed, "result": {"status": status, **result}}
+    content = {"seed": seed, "data": {"fingerprint": fingerprint}, "result": {"status": status, **result}}
     (folder / str(number) / "experiment.json").write_text(json.dumps(content))
 
 
@@ -133,6 +135,15 @@ def test_seeds_that_hold_out_images_of_their_own_share_the_others(
     found = repeat.summary(repeat.finished(tmp_path, seeds(0, 1)), monitor="accuracy")
     assert found["val/accuracy"] == spread([0.5, 0.75], overlap=overlap)
     assert found["test/accuracy"] == spread([0.5, 0.75])
+
+
+def test_runs_before_the_dataset_changed_count_for_nothing(tmp_path: Path) -> None:
+    for number, (seed, data) in enumerate([(0, "old"), (1, "old"), (2, "new"), (1, "new")]):
+        write_trial(tmp_path, number, seed=seed, val={"accuracy": 0.5}, fingerprint=data)
+    every = repeat.finished(tmp_path, seeds(0, 1, 2))
+    assert [(run.value, run.data) for run in every] == [(0, "old"), (1, "new"), (2, "new")]
+    assert [run.value for run in repeat.of_one_dataset(every)] == [1, 2]
+    assert repeat.of_one_dataset([]) == []
 
 
 @pytest.mark.parametrize("data", [{}, {"splits": 3}, {"splits": {"val": 3}}, {"splits": {"train": 0, "val": "x"}}])

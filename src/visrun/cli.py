@@ -37,6 +37,7 @@ from visrun.errors import (
 from visrun.synonyms import is_command, ours
 from visrun.text import written_out
 
+ANSWER = {"check", "compare", "evaluate", "explain", "export", "predict"}  # verbs whose result is what they print
 HELP = ("help", "-h", "--help")
 
 
@@ -141,6 +142,8 @@ def _train(words: Sequence[str]) -> int:
 def _run(name: str, words: Sequence[str]) -> int:
     """Run a verb; the module of its function is imported only then."""
     verb = VERBS[name]
+    if sys.stdout is None and name in ANSWER:
+        raise VisrunError(f"standard output is closed, so that what {name} prints is lost: redirect it into a file")
     if not verb.flags:
         from visrun.config import plugins
 

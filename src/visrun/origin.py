@@ -12,6 +12,7 @@ from visrun.config.settings import Settings
 from visrun.config.spelling import to_override
 from visrun.console import Screen
 from visrun.data.agree import agreeing
+from visrun.data.derive import COUNTED
 from visrun.data.learnt import share
 from visrun.data.records import Dataset
 from visrun.errors import UserError
@@ -119,4 +120,9 @@ def dataset_for(predictor: Predictor, settings: Settings, screen: Screen, *, tra
     white = predictor.look.white
     if white is not None and (dataset.white or 0) > white:
         screen.warn(f"16-bit grey goes beyond {white:,} here, which is white to the model, as is all above")
-    return agreeing(dataset, targets=state.get("targets", ()), multilabel=state.get("multilabel"))
+    targets = tuple(state.get("targets", ()))
+    chosen = settings.data.targets is not None or dataset.targets == COUNTED
+    by_place = chosen and not {*targets} <= {*dataset.targets}
+    if by_place and len(targets) == len(dataset.targets):
+        screen.warn(f"{', '.join(dataset.targets)} here stands for the model's {', '.join(targets)}")
+    return agreeing(dataset, targets=targets, multilabel=state.get("multilabel"), by_place=by_place)

@@ -38,11 +38,13 @@ FOLD_NOTE = "folds share training images: the intervals are wider for it (Nadeau
 @dataclass(frozen=True)
 class Repetition:
     """A finished run of the repeat: its seed or fold, its folder, its metrics as ``val/NAME`` and ``test/NAME``, the
-    fingerprint of its validation images, and how many of these there are for one that it learns from."""
+    fingerprints of its dataset and of its validation images, and how many of these there are for one that it learns
+    from."""
 
     value: int | str
     folder: Path
     metrics: dict[str, float]
+    data: str = ""
     held_out: str = ""
     share: float = 0.0
 
@@ -99,11 +101,16 @@ def conclude(folder: Path, varied: Varied, resolved: Resolved) -> None:
         resolved: The configuration with the first of them.
     """
     screen, settings = Screen(), resolved.settings
-    runs = finished(folder, varied)
-    missing = [value for value in varied.values if value not in {run.value for run in runs}]
-    if missing:
-        named = ", ".join(map(str, missing))
-        screen.warn(f"{varied.word} {named} have no finished run and count for nothing; going on runs them again")
+    every = finished(folder, varied)
+    runs = of_one_dataset(every)
+    known = {run.value for run in every}
+    if missing := ", ".join(str(value) for value in varied.values if value not in known):
+        screen.warn(f"{varied.word} {missing} have no finished run and count for nothing; going on runs them again")
+    if others := ", ".join(str(run.value) for run in every if run not in runs):
+        screen.warn(
+            f"{varied.word} {others} were run before the dataset changed and count for nothing; repeat into another "
+            f"folder, {SWEEP_DIR}=DIR, to run all on the same data"
+        )
     if not runs:
         return
     monitor = TASKS[settings.task].judged_by(settings.run.monitor).monitor
@@ -130,9 +137,16 @@ def finished(folder: Path, varied: Varied) -> list[Repetition]:
             continue
         result, value = content.get("result") or {}, varied.of(content)
         if value is not None and value in varied.values and result.get("status") == "finished":
+            data = str(part_of(content, "data").get("fingerprint", ""))
             held_out = str(part_of(result, "fingerprints").get("val", ""))
-            runs[value] = Repetition(value, place, _metrics(result), held_out, _share(part_of(result, "data")))
+            runs[value] = Repetition(value, place, _metrics(result), data, held_out, _share(part_of(result, "data")))
     return [runs[value] for value in varied.values if value in runs]
+
+
+def of_one_dataset(runs: Sequence[Repetition]) -> list[Repetition]:
+    """Those on the dataset of the latest run, which may be another than that of those before it."""
+    latest = max(runs, key=lambda run: int(run.folder.name), default=None)
+    return [run for run in runs if latest and run.data == latest.data]
 
 
 def _metrics(result: Mapping[str, Any]) -> dict[str, float]:

@@ -218,7 +218,8 @@ def _train(
     given = {"reason": result.reason} if result.reason else {}
     journal.close(result.status, exit_code=result.exit_code, **facts, **given, val=result.val, test=result.test)
     if trial is not None:
-        trial.end(epochs=progress.epoch, seconds=progress.seconds, reason=result.reason)
+        data = made.dataset.fingerprint
+        trial.end(epochs=progress.epoch, seconds=progress.seconds, reason=result.reason, data=data)
     return result
 
 

@@ -38,7 +38,7 @@ class Trial(Protocol):
         """The monitored metric and the validation loss after an epoch; the answer is why to stop, or None to go on."""
 
     def end(self, **facts: Any) -> None:
-        """How the run went: epochs, seconds, and reason where it ended early."""
+        """How the run went: epochs, seconds, its data's fingerprint, and reason where it ended early."""
 
 
 def recall(trial: Trial, rows: Iterable[Mapping[str, float]], entry: TaskEntry) -> str | None:

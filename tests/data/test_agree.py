@@ -32,9 +32,17 @@ def test_values_stand_in_the_models_order_and_others_go() -> None:
 
 def test_a_missing_value_is_named_with_those_there_are() -> None:
     with pytest.raises(
-        DataError, match=r"set: the model tells height, and the values here are width: add or rename one$"
+        DataError, match=r"set: the model tells height, and the values here are width: add or rename one, or say"
     ):
         agreeing(dataset("value", [(1.0,)], targets=("width",)), targets=["width", "height"])
+
+
+def test_values_that_were_chosen_stand_for_the_models_by_their_place() -> None:
+    values = dataset("value", [(1.0, 2.0)], targets=("b", "a"))
+    found = agreeing(values, targets=["x", "a"], by_place=True)
+    assert (found.targets, told(found)) == (("x", "a"), [(1.0, 2.0)])
+    with pytest.raises(DataError, match="the model tells x"):
+        agreeing(values, targets=["x"], by_place=True)
 
 
 def test_single_labels_are_sets_of_one_for_a_model_of_several() -> None:

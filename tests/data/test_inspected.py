@@ -547,3 +547,14 @@ def test_masks_beside_the_images_of_each_kind(tmp_path):
     assert sorted(verdict.kind for verdict in found) == ["bad"] * 6 + ["good"] * 6
     assert {mask.parent.parent.name for verdict in found for mask in verdict.masks} == {"bad"}
     assert all(bool(verdict.masks) == verdict.defective for verdict in found)
+
+
+def test_defects_alone_can_be_measured_where_the_layout_is_named(tmp_path):
+    for i in range(4):
+        picture(tmp_path / "bad" / f"{i}.png", level=i * 10)
+    assert fitting(tmp_path, TASK) == []
+    dataset = records.read(tmp_path, task=TASK, reader="good_bad", training=False)
+    assert dataset.counts == {"test": (0, 4)}
+    assert "no good image in test: how well it is told apart cannot be measured there" in dataset.warnings
+    with pytest.raises(DataError, match="no good image in train"):
+        read(tmp_path, reader="good_bad")

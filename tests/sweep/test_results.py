@@ -19,6 +19,7 @@ from optuna.trial import TrialState, create_trial
 from visrun.config import plugins
 from visrun.config.overrides import parse
 from visrun.errors import VisrunError
+from visrun.sweep import results
 from visrun.sweep.results import closing_lines, rows, summary, write_results
 from visrun.sweep.ties import graded
 from visrun.sweep.trials import best_of, counts, leaders, objectives, pareto, ranking, reason_of
@@ -335,6 +336,19 @@ def test_the_command_of_the_closing_lines_names_plugins_and_the_file_for_visrun(
     typed = parse([word], known=["experiment"], cwd=Path.cwd()).typed[0]
     assert (program, plugin) == ("visrun", "plugins=[colorsys]")
     assert typed.value == str(folder / "best/experiment.json")
+
+
+def test_trials_before_the_dataset_changed_are_told():
+    study = make_study()
+    add(study, C, 0.5)  # of an earlier visrun
+    assert results.of_other_data(study.trials) is None
+    for root, data in (("a", "1"), ("a", "1"), ("other", "3")):
+        add(study, C, 0.5, {"data.root": root}, data=data)
+    assert results.of_other_data(study.trials) is None
+    add(study, P, params={"data.root": "a"}, data="2")
+    assert results.of_other_data(study.trials) == (
+        "trials 1, 2 ended before the dataset changed: values of other data do not compare; sweep into another folder"
+    )
 
 
 def test_a_front_is_listed_and_a_long_one_cut(tmp_path, monkeypatch):

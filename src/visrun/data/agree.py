@@ -12,23 +12,29 @@ if TYPE_CHECKING:
     from visrun.data.records import Dataset
 
 
-def agreeing(dataset: Dataset, *, targets: Sequence[str] = (), multilabel: bool | None = None) -> Dataset:
+def agreeing(
+    dataset: Dataset, *, targets: Sequence[str] = (), multilabel: bool | None = None, by_place: bool = False
+) -> Dataset:
     """``dataset`` with its values in the order of ``targets``, others left out, and labels as the model tells them.
 
     Args:
         dataset: Its classes are the model's already; see :func:`visrun.data.records.read`.
         targets: Names of the values that a model of values tells.
+        by_place: Whether the dataset's values stand for the model's in their order, if they are as many.
         multilabel: Whether a model of labels tells several an image; None for any other model.
 
     Raises:
         DataError: A value of that name is missing, or an image has not exactly the one label that the model tells.
     """
     if dataset.kind == "value":
+        if by_place and len(targets) == len(dataset.targets):
+            return replace(dataset, targets=tuple(targets))
         missing = [name for name in targets if name not in dataset.targets]
         if missing:
             here = ", ".join(dataset.targets)
             raise DataError(
-                f"{dataset.root}: the model tells {missing[0]}, and the values here are {here}: add or rename one"
+                f"{dataset.root}: the model tells {missing[0]}, and the values here are {here}: add or rename one, or "
+                f"say which columns stand for the model's {len(targets)}: data.targets=[NAME,...]"
             )
         order = [dataset.targets.index(name) for name in targets]
         changed = _changed(dataset, lambda values: tuple(values[i] for i in order))

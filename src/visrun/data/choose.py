@@ -78,9 +78,12 @@ def wanted_of(classes: Sequence[str], known: Sequence[str], *, training: bool) -
         told = f"{twice[0]} stands twice: keep one" if twice else "names no class: leave it out for all"
         raise DataError(f"data.classes={list(wanted)}: {told}")
     missing = [name for name in wanted if name not in known]
-    if missing and (training or len(missing) == len(wanted)):
+    if missing and training:
         hint = did_you_mean(missing[0], known) or f"; classes here: {some(known, 20)}"
-        raise DataError(f"{'data.classes' if training else 'the model'}: no class {missing[0]!r} in the dataset{hint}")
+        raise DataError(f"data.classes: no class {missing[0]!r} in the dataset{hint}")
+    if len(missing) == len(wanted):
+        here = f"classes here: {some(known, 20)}" if known else "nothing here has a label"
+        raise DataError(f"none of the model's classes ({some(wanted, 5)}) is in the dataset; {here}")
     return wanted
 
 

@@ -19,6 +19,7 @@ from visrun.data.verdicts import Verdict, is_good
 from visrun.errors import DataError
 
 BACKGROUND = "background"
+COUNTED = ("count",)  # the only value of images whose objects are of one class
 MOST_PAINTED = 254  # classes of painted masks: ids are bytes, 0 is the background and 255 "ignore"
 TOGETHER = 1 << 13  # points of outlines whose rectangles are found at once
 
@@ -122,7 +123,7 @@ def value(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
     counted = [classes.index(name) for name in names] or [0]
     counts = [np.bincount(o.labels[~o.ignored], minlength=max(1, len(classes)))[counted] for o in several]
     targets = [tuple(float(n) for n in found) for found in counts]
-    return Derived(targets=targets, named=names if len(names) > 1 else ("count",))
+    return Derived(targets=targets, named=names if len(names) > 1 else COUNTED)
 
 
 def verdict(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:

@@ -229,8 +229,9 @@ class Controller:
             self._draw(trials)
         warning = self.parent.tracker.finish("killed" if stopped else "finished")
         early = self._why_early(trials)
-        for line in [*missing, *([early] if early else []), *([warning] if warning else [])]:
-            self.screen.warn(line)
+        for line in [*missing, early, results.of_other_data(trials), warning]:
+            if line:
+                self.screen.warn(line)
         if left:
             self.screen.say(f"stopped; go on with: {again(plan)}")
         tracker = self.parent.tracker

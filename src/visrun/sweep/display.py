@@ -91,6 +91,7 @@ class News:
         done = [trial for trial in trials if trial.state.is_finished()]
         if self.ended is None:
             self._remember(done)
+            self.anew |= {trial.number for trial in done if "anew" in trial.user_attrs}
             return [*self._before(done), *self._starts(trials)]
         lines = [*self._lost(trials), *self._starts(trials), *self._anew(trials)]
         done = [trial for trial in done if trial.number not in self.ended]

@@ -43,6 +43,7 @@ from visrun.sweep.trials import (
 from visrun.text import plural, some
 
 MAX_FRONT, MAX_REASONS, MAX_NUMBERS, MAX_REASON = 10, 5, 6, 200  # what the closing lines show of each
+CHOOSE_DATA = frozenset({"data", "task", "experiment", "recipe"})  # parameters, or their sections
 MOST_DIGITS = 1e15  # of a whole number that a float holds
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
 
@@ -149,6 +150,25 @@ def closing_lines(study: Study, trials: Sequence[FrozenTrial], *, folder: Path, 
         ended = sum(trial.state.is_finished() for trial in trials)
         lines.append(f"{len(failed)} of {plural(ended, 'trial')} failed: {'; '.join(_reasons(failed))}")
     return lines
+
+
+def of_other_data(trials: Sequence[FrozenTrial]) -> str | None:
+    """A line on trials whose dataset has changed since, so that their values are of other images than the latest's."""
+    latest: dict[Any, str] = {}
+    told = [trial for trial in by_number(trials) if "data" in trial.user_attrs]
+    for trial in told:
+        latest[_choosing(trial)] = trial.user_attrs["data"]
+    older = [str(trial.number) for trial in told if trial.user_attrs["data"] != latest[_choosing(trial)]]
+    if not older:
+        return None
+    numbers = f"{'trial' if len(older) == 1 else 'trials'} {some(older, MAX_NUMBERS)}"
+    return f"{numbers} ended before the dataset changed: values of other data do not compare; sweep into another folder"
+
+
+def _choosing(trial: FrozenTrial) -> tuple[tuple[str, str], ...]:
+    """The parameters that may choose another dataset."""
+    chosen = (pair for pair in params_of(trial).items() if pair[0].partition(".")[0] in CHOOSE_DATA)
+    return tuple(sorted((name, repr(value)) for name, value in chosen))
 
 
 def _best_lines(study: Study, trials: Sequence[FrozenTrial], *, folder: Path) -> list[str]:

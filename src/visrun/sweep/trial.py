@@ -121,7 +121,7 @@ class SweepTrial:
         return f"{self.handle.pruner['name']} pruner: {value:.4g} after epoch {epoch}"
 
     def end(self, **facts: Any) -> None:
-        """Note what the run was: epochs, seconds, and the reason why it ended early."""
+        """Note what the run was: epochs, seconds, its data's fingerprint, and the reason why it ended early."""
         self.queue.note(self.handle.number, **{key: value for key, value in facts.items() if value is not None})
 
     def values(self, result: Result) -> list[float]:

@@ -27,12 +27,14 @@ def read(root: Path) -> Listing:
     in the only folder of images of ``root``, with the masks beside that one, as in VisA's Data/Images and Data/Masks.
     Masks may lie right in their folder where each has the name of one image only.
 
+    Where the layout is named, defects may stand alone: a finished model can be measured on them.
+
     Raises:
-        DataError: Where ``root`` has no folder of good images.
+        DataError: Where ``root`` has no folders of images.
     """
     levels = _levels(root)
-    if not any(is_good(kind.name) for kind in inspected.kinds(levels[-1])):
-        raise DataError(f"{root}: no folder good/ (or ok/, normal/) with images")
+    if not inspected.kinds(levels[-1]):
+        raise DataError(f"{root}: no folder good/ (or ok/, normal/) with images, nor any of defects")
     homes = inspected.mask_folders(*reversed(levels))
     every = (image for kind in inspected.kinds(levels[-1]) for image in files.images(kind))
     found = inspected.Found(inspected.flat(homes, every))
@@ -44,7 +46,7 @@ def _levels(root: Path) -> list[Path]:
     """``root`` and the folders inside it down to the one with a folder for each kind of image."""
     levels = [root]
     while len(inner := inspected.kinds(levels[-1])) == 1:
-        if is_good(inner[0].name) or files.split_of(inner[0].name):
+        if is_good(inner[0].name) or files.split_of(inner[0].name) or not inspected.kinds(inner[0]):
             break
         levels += inner
     return levels
