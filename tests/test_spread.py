@@ -36,6 +36,12 @@ def test_one_value_has_a_mean_and_nothing_else() -> None:
     assert spread([0.25]) == Spread(1, 0.25, None, None, None)
 
 
+def test_the_noise_of_single_precision_is_no_spread() -> None:
+    found = spread([0.4166666865, 0.4166666567])
+    assert found.std == 0 and found.low == found.high == found.mean
+    assert spread([0.41667, 0.41666]).std > 0
+
+
 @pytest.mark.parametrize("value", [0.1, 0.0, -3.3, 1e300])
 def test_equal_values_have_no_spread(value: float) -> None:
     assert spread([value] * 7) == Spread(7, value, 0.0, value, value)

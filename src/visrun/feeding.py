@@ -134,7 +134,8 @@ def build_loaders(
         loaders[split], places[split] = made, where_kept(made.images)
     if broken:
         raise DataError("\n".join(broken))
-    screen.say("images: " + ", ".join(f"{split} {line}" for split, line in places.items()))
+    kept = ", ".join(f"{split} {line}" for split, line in places.items())
+    screen.say(f"{'tiles' if settings.data.tile else 'images'}: {kept}")
     return loaders, places
 
 

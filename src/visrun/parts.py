@@ -38,6 +38,8 @@ from visrun.tables.entries import typed
 from visrun.tables.losses import require_given
 from visrun.tasks.base import Metric, Task
 
+FEW = 10_000  # parameters from which on they are told in millions
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
@@ -186,8 +188,9 @@ def build_network(
 
 def _introduce(resolved: Configured, task: Task, built: Built, screen: Screen, *, where: str, fresh: bool) -> None:
     """Say which network a run has and ``where``, and what is doubtful about it, its weights only of a ``fresh`` one."""
-    settings, millions = resolved.settings, count_parameters(built.module) / 1e6
-    screen.say(f"model: {settings.model.name}, {millions:.2f} M parameters, weights {built.origin}; {where}")
+    settings, count = resolved.settings, count_parameters(built.module)
+    size = f"{count / 1e6:.2f} M" if count >= FEW else f"{count:,}"
+    screen.say(f"model: {settings.model.name}, {size} parameters, weights {built.origin}; {where}")
     if fresh:
         warn_of_random(resolved, built, screen)
     warn_of_classes(settings, built.classes, task.state().get("classes") or (), screen)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95
+ROUNDING = 3e-7  # of a value: what single precision, in which metrics are computed, adds to equal ones
 
 
 @dataclass(frozen=True)
@@ -52,5 +53,7 @@ def spread(values: Sequence[float], *, overlap: float = 0.0) -> Spread:
     if n == 1:
         return Spread(1, mean)
     std = statistics.stdev(values)
+    if std < ROUNDING * max(map(abs, values)):
+        std = 0.0
     half = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2)) * std * math.sqrt(1 / n + overlap)
     return Spread(n, mean, std, mean - half, mean + half)

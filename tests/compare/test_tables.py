@@ -107,6 +107,13 @@ def test_equal_values_have_no_best() -> None:
     assert metric_row("x", [None, None], True) == Row("x", (None, None))
 
 
+def test_the_noise_of_single_precision_makes_none_better() -> None:
+    row = metric_row("val f1", [0.4166666865, 0.4166666567, 0.3], True)
+    assert row.best == {0, 1}
+    assert metric_row("val f1", [0.4166666865, 0.4166666567], True).best == frozenset()
+    assert metric_row("val f1", [0.41667, 0.41666], True).best == {0}
+
+
 def test_outcomes(write_run) -> None:
     runs = runs_of(write_run("a", [0.5, 0.4]), write_run("b", [], result={"status": "failed", "reason": "it broke"}))
     assert outcomes(runs) == [

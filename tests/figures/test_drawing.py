@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from visrun.figures.drawing import (
+    BASE,
     LEAST,
     MOST,
     OPACITY,
     Line,
     caption,
+    class_colors,
     fitted,
     font,
     legend,
@@ -113,3 +115,21 @@ def test_a_line_thinner_than_a_pixel_of_the_picture_is_still_seen_in_it() -> Non
 def test_panels_stand_in_a_row() -> None:
     image = Image.new("RGB", (300, 200))
     assert side_by_side({"a": image, "b": image}).width > 600
+
+
+@pytest.mark.parametrize(
+    ("classes", "quiet"),
+    [
+        (("background", "cat", "dog"), 0),
+        (("cat", "Unlabelled", "dog"), 1),
+        (("class_0", "class_1"), 0),
+        (("building", "land", "road"), None),
+        ((), None),
+    ],
+)
+def test_the_quiet_colour_is_that_of_what_is_left(classes: tuple[str, ...], quiet: int | None) -> None:
+    colors = class_colors(classes)
+    assert len({*colors}) == len(classes)
+    assert [i for i, color in enumerate(colors) if color == BASE[0]] == ([] if quiet is None else [quiet])
+    rest = [color for color in colors if color != BASE[0]]
+    assert rest == palette(len(rest) + 1)[1:]

@@ -256,3 +256,16 @@ def test_pictures_that_two_splits_share_are_told_where_pixels_are_looked_at(tmp_
     told = {task: any("8 images nearly show" in line for line in found[task].warnings) for task in found}
     assert told == {"classification": True, "anomaly_detection": False}
     assert not any("nearly" in line for service in survey(tmp_path).services for line in service.warnings)
+
+
+def test_a_warning_of_one_task_alone_names_it(outlines: Path) -> None:
+    found = survey(outlines)
+    shared, own = "shared", "own"
+    services = [
+        replace(one, warnings=(shared, own) if one.task == "regression" else (shared,)) for one in found.services
+    ]
+    text = as_text(replace(found, services=tuple(services)))
+    assert text.endswith("\n  shared\n  regression: own")
+    alone = survey(outlines, tasks=["regression"])
+    text = as_text(replace(alone, services=tuple(replace(one, warnings=(own,)) for one in alone.services)))
+    assert text.endswith("\n  own")

@@ -31,7 +31,7 @@ def test_every_kind_of_target_is_drawn_and_described() -> None:
 
 @pytest.mark.parametrize("task", learning(READERS["coco"].served))
 def test_samples_of_every_task_are_drawn(outlines: Path, task: str) -> None:
-    found = dataset(outlines, task)
+    found = records.read(outlines, task=task, training=False)
     chosen = samples(found, 5)
     assert len({row.image for row in chosen}) == 5
     assert [row.image for row in samples(found, 5)] == [row.image for row in chosen]

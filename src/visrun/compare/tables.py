@@ -16,6 +16,7 @@ from visrun.run_files import is_of_class
 WIDEST = 28  # letters of a value on the terminal
 LABELS = 32  # letters of what stands before the values
 GAP = "  "
+EQUAL = 6  # digits that differ where a metric is better: single precision, in which it is computed, has seven
 LONG_NUMBER = re.compile(r"-?\d+\.\d{5,}(e[-+]?\d+)?")
 
 
@@ -76,8 +77,9 @@ def metric_row(
     Args:
         among: The runs that may be the best; None = all.
     """
-    known = [value for value in values if value is not None]
-    able = {i: value for i, value in enumerate(values) if value is not None and (among is None or i in among)}
+    rounded = [None if value is None else float(f"{value:.{EQUAL}g}") for value in values]
+    known = [value for value in rounded if value is not None]
+    able = {i: value for i, value in enumerate(rounded) if value is not None and (among is None or i in among)}
     best: frozenset[int] = frozenset()
     if larger is not None and able and len(set(known)) > 1:
         top = max(able.values()) if larger else min(able.values())

@@ -53,6 +53,9 @@ class Line:
     share: float | None = None
 
 
+LEFT = frozenset({"background", "unlabelled", "unlabeled", "void", "other", "others", "none", "nothing", "class_0"})
+
+
 def palette(count: int) -> list[Color]:
     """``count`` colours, the same in every picture; past the base, hues step by the golden ratio of the circle."""
     more = []
@@ -60,6 +63,13 @@ def palette(count: int) -> list[Color]:
         r, g, b = colorsys.hsv_to_rgb((0.75 + 0.618034 * i) % 1.0, (0.85, 0.5)[i % 2], (0.95, 0.7)[(i // 2) % 2])
         more.append((round(255 * r), round(255 * g), round(255 * b)))
     return [*BASE, *more][:count]
+
+
+def class_colors(classes: Sequence[str]) -> list[Color]:
+    """A colour for each class of pixels: the quiet one for that which is what is left, the others in their order."""
+    quiet = next((i for i, name in enumerate(classes) if name.strip("_").lower() in LEFT), None)
+    bold = iter(palette(len(classes) + 1)[1:])
+    return [BASE[0] if i == quiet else next(bold) for i in range(len(classes))]
 
 
 def scaled(image: Image.Image, *, most: int = MOST) -> Image.Image:
@@ -138,7 +148,7 @@ def overlay(image: Image.Image, mask: np.ndarray, colors: Sequence[Color], *, ig
 
 def classes_over(image: Image.Image, mask: np.ndarray, names: Sequence[str], *, ignored: int) -> Image.Image:
     """``image`` tinted by the classes of ``mask``, as `overlay` has it, above the names of those that are in it."""
-    colors = palette(len(names))
+    colors = class_colors(names)
     shown = [k for k in np.unique(mask).tolist() if k < len(names)]
     return legend(overlay(image, mask, colors, ignored=ignored), [(names[k], colors[k]) for k in shown])
 

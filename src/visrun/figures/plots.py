@@ -25,6 +25,7 @@ from visrun.run_files import is_loss, is_metric, is_of_class
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 DPI = 120
@@ -95,7 +96,7 @@ def draw_lines(axes: Axes, rows: Rows, names: Sequence[str], *, prefix: str) -> 
     if len(names) > 1 and not many:
         add_legend(axes)
     axes.set_xlabel("epoch")
-    whole_numbers(axes)
+    whole_numbers(axes.xaxis)
 
 
 def add_legend(axes: Axes) -> None:
@@ -133,7 +134,7 @@ def learning_rate(rates: Sequence[float], path: Path) -> None:
     axes.set_xlabel("epoch")
     axes.set_ylim(bottom=0)
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4))
-    whole_numbers(axes)
+    whole_numbers(axes.xaxis)
     save(figure, path)
 
 
@@ -287,11 +288,11 @@ def save(figure: Figure, path: Path) -> None:
     update(path, file.getvalue())
 
 
-def whole_numbers(axes: Axes) -> None:
-    """Epochs are whole: so are the ticks."""
+def whole_numbers(axis: Axis) -> None:
+    """Epochs and counts are whole: so are the ticks."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    axis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
 
 
 def is_finite(value: float | None) -> bool:

@@ -41,7 +41,10 @@ def precision_recall(curves: Curves, path: Path, *, best: tuple[float, float] | 
     if curves:
         handles, labels = axes.get_legend_handles_labels()
         shown = slice(-1, None) if many else slice(None)
-        axes.legend(handles[shown], labels[shown], loc="lower left", title="average precision")
+        low = np.mean([average for *_, average in curves.values()]) < 0.5  # then the curves lie where others leave room
+        axes.legend(
+            handles[shown], labels[shown], loc="upper right" if low else "lower left", title="average precision"
+        )
     if best is not None:
         axes.set_title(f"best F1 {best[1]:.3f}, from score {best[0]:.2f} on", loc="left")
     axes.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel="recall", ylabel="precision")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from visrun.figures.palette import BLUE, DARK, ORANGE
-from visrun.figures.plots import new_figure, save
+from visrun.figures.plots import new_figure, save, whole_numbers
 
 BINS = 40
 
@@ -36,5 +36,6 @@ def score_histogram(scores: Any, defective: Any, path: Path, *, threshold: float
     if len(scores) or threshold is not None:
         axes.legend(loc="best")
     axes.set(xlabel="score", ylabel="images")
+    whole_numbers(axes.yaxis)
     axes.set_title("scores of the images", loc="left")
     save(figure, path)

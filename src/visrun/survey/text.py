@@ -18,11 +18,21 @@ def as_text(survey: Survey) -> str:
     for summary, tasks in _summaries(survey).items():
         lines += ["", f"{', '.join(tasks)}:", *(f"  {line}" for line in summary.splitlines())]
     for title in ("warnings", "problems"):
-        several = list(dict.fromkeys(line for service in survey.services for line in getattr(service, title)))
+        several = _lines(survey, title)
         if several:
             lines += ["", f"{title} ({len(several):,}):", *(f"  {line}" for line in several[:MOST_SHOWN])]
             lines += [f"  ... and {len(several) - MOST_SHOWN:,} more"] if len(several) > MOST_SHOWN else []
     return "\n".join(lines)
+
+
+def _lines(survey: Survey, title: str) -> list[str]:
+    """The warnings or the problems, each once; before one of a single task stands its name, where several were read."""
+    found: dict[str, list[str]] = {}
+    for service in survey.services:
+        for line in getattr(service, title):
+            found.setdefault(line, []).append(service.task)
+    alone = sum(bool(service.summary) for service in survey.services) < 2
+    return [line if alone or len(tasks) > 1 else f"{tasks[0]}: {line}" for line, tasks in found.items()]
 
 
 def _summaries(survey: Survey) -> dict[str, list[str]]:

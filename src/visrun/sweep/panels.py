@@ -85,7 +85,7 @@ def history(view: View, path: Path) -> None:
     note = f"   {first(found):.4g} in trial {found.number}" if found else ""
     axes.set_title(printable(view.metric) + note, loc="left")
     axes.set(xlabel="trial", ylabel=printable(view.metric))
-    whole_numbers(axes)
+    whole_numbers(axes.xaxis)
     axes.legend(loc="best")
     save(figure, path)
 
@@ -184,7 +184,9 @@ def contour(view: View, path: Path) -> None:
         surface = interpolated(across.places, up.places, values)
         levels = np.linspace(values.min(), values.max(), 13)
         field = axes.contourf(ticks, ticks, surface, levels=levels, cmap=colours(view), extend="neither")
-        axes.scatter(across.places, up.places, s=8, color="white", edgecolors=DARK, linewidths=0.5)
+        axes.scatter(
+            across.places, up.places, s=8, color="white", edgecolors=DARK, linewidths=0.5, clip_on=False, zorder=3
+        )
         mark(axes, "x", x, across)
         mark(axes, "y", y, up)
     colour_bar(figure, field, view.metric)
@@ -222,7 +224,7 @@ def intermediate(view: View, path: Path) -> None:
     note = f"   {len(shown):,} of {len(view.reporting):,} trials" if len(shown) < len(view.reporting) else ""
     axes.set_title(f"{printable(view.metric)} during the trials{note}", loc="left")
     axes.set(xlabel="epoch", ylabel=printable(view.metric))
-    whole_numbers(axes)
+    whole_numbers(axes.xaxis)
     axes.legend(loc="best")
     save(figure, path)
 

@@ -41,8 +41,10 @@ from visrun.sweep.trials import (
     values_of,
 )
 from visrun.text import plural, some
+from visrun.varied import VARIED
 
 MAX_FRONT, MAX_REASONS, MAX_NUMBERS, MAX_REASON = 10, 5, 6, 200  # what the closing lines show of each
+CHANCE = frozenset(VARIED.values())  # parameters of which no value is better: the best trial is the luckiest
 CHOOSE_DATA = frozenset({"data", "task", "experiment", "recipe"})  # parameters, or their sections
 MOST_DIGITS = 1e15  # of a whole number that a float holds
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
@@ -141,7 +143,8 @@ def closing_lines(study: Study, trials: Sequence[FrozenTrial], *, folder: Path, 
         folder: The sweep's folder, with ``best/`` as ``write_results`` left it.
         link: Where MLflow shows the sweep.
     """
-    lines = _best_lines(study, trials, folder=folder)
+    by_chance = any(map(params_of, trials)) and {name for trial in trials for name in params_of(trial)} <= CHANCE
+    lines = [] if by_chance else _best_lines(study, trials, folder=folder)
     if link:
         lines.append(f"MLflow: {link}")
     lines.append(f"{plural(len(trials), 'trial')}: {counts(trials)}" if trials else "0 trials")

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from visrun.data.ids import IGNORE
 from visrun.errors import ConfigError
-from visrun.figures.drawing import PANEL, legend, overlay, palette, scaled, side_by_side
+from visrun.figures.drawing import PANEL, class_colors, legend, overlay, scaled, side_by_side
 from visrun.metrics import SegmentationMetric
 from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, named, only, within
 
@@ -90,7 +90,7 @@ class Segmentation:
         masks = {"prediction": _array(prediction["mask"][i])}
         if target is not None:
             masks["truth"] = _array(target)
-        colors = palette(self.num_outputs)
+        colors = class_colors(self.classes)
         small = scaled(image, most=PANEL)  # first: a file may have a hundred times the panel's pixels
         panels = {name: overlay(small, mask, colors, ignored=IGNORE) for name, mask in masks.items()}
         present = sorted({int(k) for mask in masks.values() for k in np.unique(mask)} & set(range(self.num_outputs)))

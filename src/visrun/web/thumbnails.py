@@ -15,7 +15,7 @@ from visrun.data.objects import Objects
 from visrun.data.opening import header
 from visrun.data.records import Dataset
 from visrun.data.verdicts import Verdict
-from visrun.figures.drawing import overlay, palette
+from visrun.figures.drawing import class_colors, overlay
 from visrun.figures.shapes import colors_of
 from visrun.survey.pictures import defects, traced
 from visrun.text import some
@@ -34,7 +34,7 @@ def drawn(record: Record, dataset: Dataset) -> tuple[Image.Image, str]:
     image = small(record.image, (width, height), white=dataset.white)
     if dataset.kind == "mask":
         mask = mask_of(record.target, dataset.mask_ids, (height, width))
-        return overlay(image, mask, palette(len(dataset.classes)), ignored=IGNORE), areas_said(mask, dataset.classes)
+        return overlay(image, mask, class_colors(dataset.classes), ignored=IGNORE), areas_said(mask, dataset.classes)
     if isinstance(record.target, Objects):
         colors = colors_of(len(dataset.classes))
         traced(image, record.target, [colors[label] for label in record.target.labels], size=(height, width))
