@@ -162,7 +162,8 @@ def test_the_file_is_there_before_the_data_are_read(tmp_path):
         start(tmp_path / "missing", tmp_path / "run")
     noted = experiment(tmp_path / "run")
     assert noted["result"]["status"] == "failed" and "missing" in noted["result"]["reason"]
-    assert "the run ended: DataError" in (tmp_path / "run" / "visrun.log").read_text()
+    log = (tmp_path / "run" / "visrun.log").read_text()
+    assert "the run ended: data.root=" in log and "Traceback" not in log
     assert told(tmp_path / "run") == ("failed", 2)
 
 

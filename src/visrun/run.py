@@ -134,8 +134,11 @@ def _run(
             result = _train(resolved, made, journal=journal, outlets=outlets, stop=stop, progress=progress, trial=trial)
         except BaseException as error:
             screen.end_progress()
-            logger.error("the run ended: %s", type(error).__name__, exc_info=error)
-            if former and progress is None and isinstance(error, UserError):  # refused: it is what it was
+            wrong = isinstance(error, UserError)  # what is said is all there is to know
+            logger.error(
+                "the run ended: %s", error if wrong else type(error).__name__, exc_info=None if wrong else error
+            )
+            if former and progress is None and wrong:  # refused: it is what it was
                 files.put_back(before)
                 raise
             status = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
@@ -218,8 +221,8 @@ def _train(
     given = {"reason": result.reason} if result.reason else {}
     journal.close(result.status, exit_code=result.exit_code, **facts, **given, val=result.val, test=result.test)
     if trial is not None:
-        data = made.dataset.fingerprint
-        trial.end(epochs=progress.epoch, seconds=progress.seconds, reason=result.reason, data=data)
+        known = {"epochs": progress.epoch, "seconds": progress.seconds, "data": made.dataset.fingerprint}
+        trial.end(**known, reason=result.reason)
     return result
 
 
