@@ -17,6 +17,7 @@ from visrun.allocator import kept_memory
 from visrun.arguments import VERBS, options
 from visrun.data.files import IMAGE_SUFFIXES
 from visrun.data.files import images as images_below
+from visrun.data.passed_over import unread_told
 from visrun.data.threads import in_order
 from visrun.errors import ERROR, DataError, UserError
 from visrun.folders import expanded
@@ -151,6 +152,8 @@ def _images_of(path: Path, without: Path | None) -> list[Path]:
         inside = _images_below(path, without)
         if not inside:
             raise DataError(f"{path}: no images in this folder (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
+        for line in unread_told(path):
+            print(f"visrun: {path}: {line}", file=sys.stderr)
         return inside
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")

@@ -135,9 +135,8 @@ def _run(
         except BaseException as error:
             screen.end_progress()
             wrong = isinstance(error, UserError)  # what is said is all there is to know
-            logger.error(
-                "the run ended: %s", error if wrong else type(error).__name__, exc_info=None if wrong else error
-            )
+            said = error if wrong else type(error).__name__
+            logger.error("the run ended: %s", said, exc_info=None if wrong else error)
             if former and progress is None and wrong:  # refused: it is what it was
                 files.put_back(before)
                 raise

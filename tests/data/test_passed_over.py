@@ -67,3 +67,19 @@ def test_images_right_beside_the_folders_of_splits(tmp_path: Path, count: int, t
         picture(tmp_path / "images" / f"{i}.png")
     found = recognise.listing(tmp_path, task="object_detection").listing
     assert [line for line in found.warnings if "in no split" in line] == told
+
+
+@pytest.mark.parametrize("layout", ["good/{}", "train/good/{}", "train/cat/{}", "images/{}"])
+def test_images_of_kinds_that_are_not_read_are_said_in_every_layout(tmp_path: Path, layout: str) -> None:
+    for i in range(3):
+        picture(tmp_path / layout.format(f"{i}.png"))
+    for other in ("bad/9.heic", "bad/8.heic", "7.dng"):
+        path = tmp_path / layout.format(other).replace("good/bad", "bad").replace("cat/bad", "bad")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    if layout == "images/{}":
+        (tmp_path / "labels").mkdir()
+        (tmp_path / "labels" / "0.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    task = {"images/{}": "object_detection", "train/cat/{}": "classification"}.get(layout, "anomaly_detection")
+    warnings = recognise.listing(tmp_path, task=task).listing.warnings
+    assert "left out, since these files are not read: 2 .heic, 1 .dng" in warnings

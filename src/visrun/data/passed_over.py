@@ -1,7 +1,8 @@
-"""Images beside the folders of the splits, and folders of them, which are no split's: what is left out is said."""
+"""Images beside the folders of the splits, folders of them, and files that are not read: what is left out is said."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from visrun.data import files
@@ -16,9 +17,12 @@ OF_TRUTH = ("mask", "label", "annot", "seg", "truth", "gt", "panoptic", "depth",
 
 
 def passed_over(listing: Listing, root: Path) -> list[str]:
-    """Lines on folders of images beside those of the splits, none of which is used, and on images right there."""
-    if ALL in listing.splits or not root.is_dir():
+    """Lines on folders of images beside those of the splits, none of which is used, on images right there, and on files
+    of kinds that are not read."""
+    if not root.is_dir():
         return []
+    if ALL in listing.splits:
+        return unread_told(root)
     homes = {record.image.parent for records in listing.splits.values() for record in records}
     used = {folder for home in homes for folder in (home, *home.parents)}
     tops = {folder.parent for folder in used if folder != root and root in folder.parents and _is_split(folder)}
@@ -27,7 +31,15 @@ def passed_over(listing: Listing, root: Path) -> list[str]:
     if rest:
         shown = some(f"{files.shown(folder, root)}/" for folder in rest)
         lines = [f"the images in {shown} are in no split and left out: call a folder train, val or test to use it"]
-    return lines + [line for top in sorted(tops - homes) for line in _beside(top, root)]
+    lines += [line for top in sorted(tops - homes) for line in _beside(top, root)]
+    return lines + unread_told(root)
+
+
+def unread_told(*folders: Path) -> list[str]:
+    """A line on the images of kinds that are not read in these folders and below; [] without any."""
+    counts = sum(map(files.unread, folders), Counter[str]())
+    told = some(f"{n:,} {suffix}" for suffix, n in counts.most_common())
+    return [f"left out, since these files are not read: {told}"] if counts else []
 
 
 def _beside(top: Path, root: Path) -> list[str]:

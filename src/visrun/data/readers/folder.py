@@ -8,6 +8,7 @@ from pathlib import Path
 
 from visrun.data import files
 from visrun.data.listing import Listing, Record
+from visrun.data.passed_over import unread_told
 from visrun.data.readers import class_folders, file_names, inspected, label_lists, table
 from visrun.data.readers.class_folders import Level, Parts
 from visrun.data.splits import ALL
@@ -173,10 +174,7 @@ def _doubtful(parts: Parts, classes: tuple[str, ...]) -> list[str]:
     empty = dict.fromkeys(name for folder in inside if (name := composed(folder.name)) not in classes)
     if empty:
         lines.append(f"folders without images that can be read are no classes: {some(empty)}")
-    if unread := sum((files.unread(one.path) for one in every), Counter[str]()):
-        counts = some(f"{n:,} {suffix}" for suffix, n in unread.most_common())
-        lines.append(f"left out, since these files are not read: {counts}")
-    return lines
+    return lines + unread_told(*(one.path for one in every))
 
 
 def _strays(top: Path, parts: Parts) -> list[str]:
