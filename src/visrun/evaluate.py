@@ -163,7 +163,8 @@ def show(predictor: Predictor, loader: Batches, metric: Metric, dataset: Dataset
 
 
 def by_error(loader: Batches, facts: Sequence[dict[str, Any]]) -> list[tuple[list[int], dict[str, Any]]]:
-    """What is known of each image, the largest error first, with the pictures that are of it: its tiles, or one.
+    """What is known of each image, the largest error first and of equal ones the smallest ``margin``, with the pictures
+    that are of it: its tiles, or one.
 
     Args:
         facts: Of each image, in the order of the split.
@@ -172,7 +173,9 @@ def by_error(loader: Batches, facts: Sequence[dict[str, Any]]) -> list[tuple[lis
     for row in range(len(loader.images)):
         number = loader.scenes[row].image if TARGETS[loader.targets.kind].objects else row
         pictures.setdefault(number, []).append(row)
-    return sorted(zip(pictures.values(), facts, strict=True), key=lambda pair: -pair[1]["error"])
+    return sorted(
+        zip(pictures.values(), facts, strict=True), key=lambda pair: (-pair[1]["error"], pair[1].get("margin", 0))
+    )
 
 
 def fullest(loader: Batches, rows: Sequence[int]) -> int:

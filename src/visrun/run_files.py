@@ -10,9 +10,10 @@ MAX_BYTES = 20_000_000  # of FILE_NAME, to which each of 10,000 classes adds som
 METRICS, LOCK, STATUS = "metrics.jsonl", "run.lock", "status.json"
 CHECKPOINTS, BEST_WEIGHTS, PLOTS = "checkpoints", "best.pt", "plots"
 PREDICTIONS = "predictions"  # the folder for what is drawn of images that it is tried on
+BEST = "best"  # a sweep's column of what is best, and its folder for the experiment.json of that, or of each of a front
 HYDRA = ".hydra"  # the folder for its record of the config
 # The folders that are written in, beside those of trials, which are numbers; a sweep's and Hydra's among them.
-FOLDERS = (CHECKPOINTS, PLOTS, PREDICTIONS, "best", "slots", HYDRA, ".submitit")
+FOLDERS = (CHECKPOINTS, PLOTS, PREDICTIONS, BEST, "slots", HYDRA, ".submitit")
 LOG = "visrun.log"
 # Clocks of metrics.jsonl: seconds that the run has trained, which no epoch is without, of the epoch; images a second.
 CLOCK = "time/"

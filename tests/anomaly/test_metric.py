@@ -160,6 +160,17 @@ def test_the_error_of_each_image_is_the_share_of_the_others_on_its_wrong_side():
     assert 1 - sum(defects) / 2 == pytest.approx(metric.compute()["auroc"])
 
 
+def test_a_threshold_says_what_an_image_is_called_and_how_clearly():
+    metric = AnomalyMetric(lambda: 0.5)
+    metric.update({"score": torch.tensor([0.5, 0.75, 0.25, 0.625])}, batch(SOMEWHERE, GOOD, GOOD, SOMEWHERE))
+    assert [(one["label"], one["margin"]) for one in metric.by_image()] == [
+        ("defect", 0.0),
+        ("defect", -0.25),
+        ("good", 0.25),
+        ("defect", 0.125),
+    ]
+
+
 def test_kinds_of_defects_are_named_and_without_others_nothing_is_wrong():
     metric = AnomalyMetric()
     metric.reset([scene("scratch"), scene("hole")])

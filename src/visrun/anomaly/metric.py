@@ -103,7 +103,10 @@ class AnomalyMetric:
 
     def by_image(self) -> list[dict[str, Any]]:
         """Of each image its kind and score, and as its ``error`` the share of the images of the other side, good or
-        defective, that lie on the wrong side of it; as their mean AUROC has it, ties count half."""
+        defective, that lie on the wrong side of it; as their mean AUROC has it, ties count half.
+
+        Where a threshold is chosen also what the image is called by it, and as ``margin`` how far on the right side of
+        it the score lies."""
         scores, truly = self.scores()
         defective = truly > 0
         errors = np.where(defective, _below(-scores[~defective], -scores), _below(scores[defective], scores))
@@ -111,7 +114,12 @@ class AnomalyMetric:
         if self._kinds:
             kinds = [self._kinds[row] for row in self._all("index").astype(np.int64)]
         rows = zip(errors.tolist(), kinds, scores.tolist(), strict=True)
-        return [{"error": error, "true": kind, "score": score} for error, kind, score in rows]
+        found = [{"error": error, "true": kind, "score": score} for error, kind, score in rows]
+        if (chosen := self.chosen()) is None:
+            return found
+        margins = np.where(defective, scores - chosen, chosen - scores).tolist()
+        called = [{"label": CLASSES[int(score >= chosen)]} for score in scores]
+        return [one | said | {"margin": gap} for one, said, gap in zip(found, called, margins, strict=True)]
 
     def _has(self, name: str) -> bool:
         return name in self._rows[0]

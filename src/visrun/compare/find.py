@@ -12,8 +12,8 @@ from visrun.config.loss_scales import on_one_scale
 from visrun.errors import ConfigError, UserError
 from visrun.folders import expanded
 from visrun.record.run_settings import text
-from visrun.record.sweep_table import BEST, table_of, trial_of
-from visrun.run_files import FILE_NAME
+from visrun.record.sweep_table import table_of, trial_of
+from visrun.run_files import BEST, FILE_NAME
 
 MOST_TRIALS = 10  # of one sweep
 

@@ -25,7 +25,7 @@ from visrun.files import part_of
 from visrun.folders import expanded
 from visrun.hyperparameters import CHOICES, Hyperparameters, all_losses
 from visrun.near import did_you_mean, is_hydra_key
-from visrun.run_files import FILE_NAME, MAX_BYTES
+from visrun.run_files import BEST, FILE_NAME, MAX_BYTES
 from visrun.tables import MODELS, READERS, TASKS, model_entry
 
 MAX_DEPTH = 8
@@ -55,13 +55,14 @@ class Experiment:
 
 
 def load_experiment(path: str | Path) -> Experiment:
-    """Read and check an experiment.json, or the one in a run's folder.
+    """Read and check an experiment.json, or the one in a run's folder, or of a sweep's folder that of its best trial.
 
     Raises:
         ConfigError: With one line for every reason to refuse it; nothing of a refused file is used.
     """
     file = expanded(path)
-    file = file / FILE_NAME if file.is_dir() else file
+    if file.is_dir():
+        file = next((one for one in (file / FILE_NAME, file / BEST / FILE_NAME) if one.is_file()), file / FILE_NAME)
     return read_experiment(_text(file), file)
 
 

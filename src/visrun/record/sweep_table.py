@@ -11,11 +11,10 @@ from visrun.errors import UserError
 from visrun.files import read_plain
 from visrun.numbers import number_or_none
 from visrun.record.sweep_files import TABLE
-from visrun.run_files import FILE_NAME, METRICS
+from visrun.run_files import BEST, FILE_NAME, METRICS
 from visrun.text import some
 
 NOTES = ("epochs", "seconds", "reason", "folder")  # columns behind values and parameters
-BEST = "best"  # the column of what is best, and the folder of its experiment.json, or of a front's in folders by number
 FACTS = ("number", "state", *NOTES, BEST)  # all columns beside them
 SETTLED = ("complete", "pruned", "failed")  # states of a trial that count as ended
 

@@ -26,8 +26,8 @@ from optuna.trial import FrozenTrial, TrialState
 from visrun.config import plugins
 from visrun.files import update
 from visrun.record.sweep_files import RESULTS, TABLE
-from visrun.record.sweep_table import BEST, NOTES, place_of
-from visrun.run_files import FILE_NAME
+from visrun.record.sweep_table import NOTES, place_of
+from visrun.run_files import BEST, FILE_NAME
 from visrun.sweep.drawing import short
 from visrun.sweep.trials import (
     STATES,
