@@ -403,8 +403,8 @@ def test_nothing_of_a_file_is_ever_imported(write, monkeypatch):
 
 def test_a_sweeps_folder_stands_for_its_best_trial(tmp_path):
     (tmp_path / "best").mkdir()
-    (tmp_path / "best" / "experiment.json").write_text('{"learning_rate": 0.25}')
+    (tmp_path / "best" / "experiment.json").write_text('{"hyperparameters": {"learning_rate": 0.25}}')
     found = load_experiment(tmp_path)
     assert (found.path, found.values) == (tmp_path / "best" / "experiment.json", {"learning_rate": 0.25})
-    (tmp_path / "experiment.json").write_text('{"learning_rate": 0.5}')
+    (tmp_path / "experiment.json").write_text('{"hyperparameters": {"learning_rate": 0.5}}')
     assert load_experiment(tmp_path).values == {"learning_rate": 0.5}

@@ -105,6 +105,14 @@ def test_objects_that_batches_do_not_show_are_counted(kind: str, size: tuple[int
     assert (gone > 0) == (size != (600, 900))
 
 
+def test_objects_of_which_few_are_found_are_told_where_their_images_were_shrunk() -> None:
+    known = small("boxes", (14, 14), (15, 15), (90, 90))
+    told = "half of the objects in train are under 7.5 pixels in training images of 96 x 64, of which few are found"
+    assert [line.split(": take")[0] for line in vanishing(known, seen((64, 96)))] == [told]
+    assert vanishing(known, seen((128, 192))) == []
+    assert vanishing(small("boxes", (7, 7), (7, 7)), seen((128, 192))) == []  # as large as the files have them
+
+
 def test_a_training_split_of_which_no_object_is_learnt_is_refused() -> None:
     known = small("boxes", (1.5, 9), (9, 1.9), (9, 9), ignored=[False, False, True])
     with pytest.raises(DataError, match=r"^\.: 2 of 2 objects in train are under 1 pixel .* larger data\.image_size"):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_NAMED = 20  # classes of a line
 WILD = 10  # how many times as far from the median as most values lie apart a value is from which it is said
+TINY = 8  # pixels of the training image under which most objects are hardly found: one step of the finest of usual maps
 UNEVEN = 10  # how many times the images of one class those of another are from which it is said
 
 
@@ -87,10 +88,10 @@ def _above(
 
 
 def vanishing(dataset: Dataset, look: Look) -> list[str]:
-    """A line where objects of train are too small in the training image to be learnt.
+    """A line where objects of train are too small in the training image to be learnt, or most of them to be found.
 
     Raises:
-        DataError: All are.
+        DataError: All are too small.
     """
     from visrun.data import boxing  # and with it torch, which nothing else here needs
 
@@ -103,14 +104,17 @@ def vanishing(dataset: Dataset, look: Look) -> list[str]:
     scale = look.image_size[1] / centred(sizes, look.image_size, look.fit).extent[:, 0]
     sides = boxing.narrowest(real, dataset.kind) * np.repeat(scale, list(map(len, real)))
     high, wide = look.image_size
-    count = int((sides < boxing.SMALLEST).sum())
-    told = (
-        f"{count:,} of {len(sides):,} objects in train are under {boxing.SMALLEST:g} pixel in training images of "
-        f"{wide} x {high} and are not learnt: take a larger data.image_size, or cut images with a smaller data.tile=N"
-    )
+    count, middle = int((sides < boxing.SMALLEST).sum()), float(np.median(sides))
+    lost = f"{count:,} of {len(sides):,} objects in train are under {boxing.SMALLEST:g} pixel"
+    tiny = f"half of the objects in train are under {middle:.3g} pixels"
+    shown = f"in training images of {wide} x {high}"
+    mend = "take a larger data.image_size, or cut images with a smaller data.tile=N"
     if count == len(sides):
-        raise DataError(f"{dataset.root}: {told}")
-    return [told] if count else []
+        raise DataError(f"{dataset.root}: {lost} {shown} and are not learnt: {mend}")
+    hardly = middle < TINY and bool(scale.min() < 1)
+    if count:
+        return [f"{lost} {shown} and are not learnt{f', {tiny}' if hardly else ''}: {mend}"]
+    return [f"{tiny} {shown}, of which few are found: {mend}"] if hardly else []
 
 
 def unmarked(dataset: Dataset, model: str) -> list[str]:

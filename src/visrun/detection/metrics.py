@@ -105,12 +105,13 @@ class RotatedMetric(BoxMetric):
 
     COCO's rules with the exact IoU of rectangles, but up to 2,000 detections an image. Labelled corners that make no
     rectangle count as the smallest one around them. For comparing with other tools' figures there are ``dota_map50``,
-    and ``probiou_map`` and ``probiou_map50``: the same rules with ProbIoU (arXiv 2106.06072), which forgives more, in
-    the place of the IoU, as Ultralytics' validator has it. A prediction's ``boxes`` are (B, D, 5) le90.
+    ``dota_ap50/CLASS``, and ``probiou_map`` and ``probiou_map50``: the same rules with ProbIoU (arXiv 2106.06072),
+    which forgives more, in the place of the IoU, as Ultralytics' validator has it. A prediction's ``boxes`` are
+    (B, D, 5) le90.
 
     Args:
         classes: Their names.
-        dota: Only ``map50`` (``dota_map50`` otherwise) and ``ap50/CLASS``, and the plots, as DOTA's own tools
+        dota: Only these two, then called ``map50`` and ``ap50/CLASS``, and the plots, as DOTA's own tools
             (https://github.com/CAPTAIN-WHU/DOTA_devkit) count them: IoU with the labelled corners as they are, above
             0.5 and not at it; Pascal VOC's rule of matching and its 11 points of 2007.
     """
@@ -128,7 +129,7 @@ class RotatedMetric(BoxMetric):
         values = _coco(found, truth, self.classes, overlaps.of_rotated)
         kinder = _coco(found, truth, self.classes, overlaps.of_gaussians)
         values |= {f"probiou_{name}": kinder[name] for name in ("map", "map50") if name in kinder}
-        return values | ({"dota_map50": dota["map50"]} if dota else {})
+        return values | {f"dota_{name}": value for name, value in dota.items()}
 
     def matched(self) -> Matched:
         """Which detection found which object, at IoU 0.5."""
