@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,7 +25,7 @@ from visrun.data.records import Dataset
 from visrun.errors import DataError, UserError
 from visrun.figures.drawing import LEAST, PAD, Line, caption, fitted
 from visrun.figures.sheet import sheet
-from visrun.files import writing
+from visrun.files import write_atomic, writing
 from visrun.folders import expanded
 from visrun.loaders import split_batches
 from visrun.memory import without_steps
@@ -37,7 +39,8 @@ from visrun.tasks.base import Metric, Selecting
 # What it reads; all else is the run's own.
 READS = ("split", "data", "data.root", "data.targets", "data.on_bad", "data.workers", "batch_size", "device", "out")
 WORST = 24  # pictures on the sheet
-IMAGES, SHEET = "images.jsonl", "worst.png"
+IMAGES, SHEET, THRESHOLDS = "images.jsonl", "worst.png", "thresholds.csv"
+COLUMNS = ("class", "threshold", "recall", "false_positive_rate", "precision", "f1")
 
 
 @runtime_checkable
@@ -45,6 +48,13 @@ class Itemised(Protocol):
     """A metric that knows of each image that it has seen how large its ``error`` is, and more; in their order."""
 
     def by_image(self) -> list[dict[str, Any]]: ...
+
+
+@runtime_checkable
+class Graded(Protocol):
+    """A metric of scores that knows what each threshold would give: of each some of ``COLUMNS``."""
+
+    def by_threshold(self) -> list[dict[str, Any]]: ...
 
 
 def main(words: Sequence[str]) -> int:
@@ -153,6 +163,8 @@ def show(predictor: Predictor, loader: Batches, metric: Metric, dataset: Dataset
         gallery.of_metric(metric, task, dataset, folder)
         if isinstance(metric, gallery.Ranking) and isinstance(task, Selecting) and (best := metric.curves()[1]):
             task.select(best[0])  # from which on detections count as false, and so are drawn
+        if isinstance(metric, Graded):
+            write_atomic(folder / THRESHOLDS, table(list(map(rounded, metric.by_threshold()))))
         if isinstance(metric, Itemised):
             found = by_error(loader, metric.by_image())
             lines = [{"image": str(paths[rows[0]]), **rounded(facts)} for rows, facts in found]
@@ -160,6 +172,16 @@ def show(predictor: Predictor, loader: Batches, metric: Metric, dataset: Dataset
             (folder / IMAGES).write_text(text, encoding="utf-8", errors="backslashreplace")  # names may be no text
             errors = {fullest(loader, rows): facts["error"] for rows, facts in found[:WORST]}
             sheet(worst(predictor, loader, errors, dataset.root), folder / SHEET)
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """The CSV of rows of some of ``COLUMNS``: of those that any has."""
+    names = [name for name in COLUMNS if any(name in row for row in rows)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names)
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8-sig")  # without the mark Excel reads another encoding
 
 
 def by_error(loader: Batches, facts: Sequence[dict[str, Any]]) -> list[tuple[list[int], dict[str, Any]]]:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from visrun.anomaly.curves import by_class
 from visrun.batch import Batch, Prediction
 from visrun.data.ids import IGNORE
 from visrun.data.placement import Scene
@@ -104,6 +105,14 @@ class ClassificationMetric:
         answers = (probabilities >= PREDICTED, target > 0)
         labels, true = ([[self.classes[k] for k in row.nonzero()[:, 0]] for row in column] for column in answers)
         return _rows(error=(probabilities - target).abs().mean(1).tolist(), true=true, labels=labels)
+
+    def by_threshold(self) -> list[dict[str, Any]]:
+        """Of each class what each of its probabilities would give as the least from which images are called it."""
+        if (rows := self.samples.gather()) is None:
+            return []
+        probabilities, target = (column.cpu() for column in rows)
+        truth = target > 0 if self.multilabel else target.long()[:, None] == torch.arange(len(self.classes))
+        return by_class(self.classes, probabilities.double().numpy(), truth.numpy())
 
     def _named(self, each: Mapping[str, Tensor]) -> dict[str, float]:
         named = {key: zip(self.classes, column.tolist(), strict=True) for key, column in each.items()}

@@ -139,3 +139,17 @@ def test_a_threshold_between_neighbours_in_single_precision_parts_them(place: fl
     high = np.nextafter(low, np.float32(1))
     _, threshold = counts(np.array([low, high]), np.array([False, True])).best_f1(place=place)
     assert [score >= np.float32(threshold) for score in (low, high)] == [False, True]
+
+
+def test_what_each_threshold_gives() -> None:
+    found = counts(np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False])).points()
+    assert [row["threshold"] for row in found] == [0.9, 0.5, 0.1]
+    assert [row["recall"] for row in found] == [0.5, 1.0, 1.0]
+    assert [row["false_positive_rate"] for row in found] == [0.0, 0.5, 1.0]
+    assert [row["precision"] for row in found] == pytest.approx([1.0, 2 / 3, 0.5])
+    assert [row["f1"] for row in found] == pytest.approx([2 / 3, 0.8, 2 / 3])
+    (alone,) = counts(np.array([0.5]), np.array([False])).points()
+    assert alone == {"threshold": 0.5, "precision": 0.0, "false_positive_rate": 1.0, "f1": 0.0}
+    assert counts(np.zeros(0), np.zeros(0, bool)).points() == []
+    many = counts(np.linspace(0, 1, 10_000), np.arange(10_000) % 3 == 0).points()
+    assert len(many) == 500 and (many[0]["threshold"], many[-1]["threshold"]) == (1.0, 0.0)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+POINTS = 500  # thresholds of a table
 STEPS = 4000  # thresholds at which pixels are counted, where they have more values than that
 SAMPLED = 400_000  # values from which these are chosen
 MOST_FALSE = 0.3  # false positive rate up to which AUPRO is taken
@@ -33,6 +35,19 @@ class Counts:
     false: Floats
     positives: float
     negatives: float
+
+    def points(self) -> list[dict[str, float]]:
+        """What each threshold gives, the highest first, of more than ``POINTS`` evenly some: recall, false positive
+        rate, precision and F1, without those that are undefined."""
+        count = len(self.thresholds)
+        rows = []
+        for i in np.unique(np.linspace(0, count - 1, min(count, POINTS)).round().astype(int)):
+            hits, false = float(self.hits[i]), float(self.false[i])
+            row = {"threshold": float(self.thresholds[i]), "precision": hits / (hits + false)}
+            row |= {"recall": hits / self.positives} if self.positives else {}
+            row |= {"false_positive_rate": false / self.negatives} if self.negatives else {}
+            rows.append(row | {"f1": 2 * hits / (hits + false + self.positives)})
+        return rows
 
     def auroc(self) -> float:
         """Area under the ROC curve; NaN where one of both is missing."""
@@ -75,6 +90,12 @@ def counts(scores: Floats, truth: NDArray[np.bool_]) -> Counts:
     """Of single samples, (N,) each: every score is a threshold."""
     thresholds = np.unique(scores)[::-1].astype(np.float64)
     return _counts(thresholds, *(_reaching(thresholds, scores[part]) for part in (truth, ~truth)))
+
+
+def by_class(classes: Sequence[str], scores: Floats, truth: NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """The `Counts.points` of each class, with its name; both (N, K)."""
+    each = zip(classes, scores.T, truth.T, strict=True)
+    return [{"class": name} | point for name, column, true in each for point in counts(column, true).points()]
 
 
 def reaching(scores: Floats, threshold: float) -> float:

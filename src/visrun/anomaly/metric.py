@@ -121,6 +121,11 @@ class AnomalyMetric:
         called = [{"label": CLASSES[int(score >= chosen)]} for score in scores]
         return [one | said | {"margin": gap} for one, said, gap in zip(found, called, margins, strict=True)]
 
+    def by_threshold(self) -> list[dict[str, Any]]:
+        """What each score would give as the threshold."""
+        scores, truly = self.scores()
+        return [*counts(scores, truly > 0).points()]
+
     def _has(self, name: str) -> bool:
         return name in self._rows[0]
 
