@@ -74,8 +74,7 @@ class ClassificationMetric:
 
     def compute(self) -> dict[str, float]:
         """The values in [0, 1], without those that are undefined."""
-        rows = self.samples.gather()
-        if rows is None:
+        if (rows := self.samples.gather()) is None:
             return {}
         probabilities, target = rows[0], rows[1].long()
         each = self._each(probabilities, target)
@@ -93,8 +92,7 @@ class ClassificationMetric:
     def by_image(self) -> list[dict[str, Any]]:
         """Of each sample the true and the predicted class or classes, and as its ``error`` what the true class lacks of
         a probability of 1; with several labels the mean of that over all yes-or-no answers."""
-        rows = self.samples.gather()
-        if rows is None:
+        if (rows := self.samples.gather()) is None:
             return []
         probabilities, target = (column.cpu() for column in rows)
         if not self.multilabel:
@@ -107,7 +105,7 @@ class ClassificationMetric:
         return _rows(error=(probabilities - target).abs().mean(1).tolist(), true=true, labels=labels)
 
     def by_threshold(self) -> list[dict[str, Any]]:
-        """Of each class what each of its probabilities would give as the least from which images are called it."""
+        """Of each class what each of its probabilities would give as the threshold."""
         if (rows := self.samples.gather()) is None:
             return []
         probabilities, target = (column.cpu() for column in rows)
