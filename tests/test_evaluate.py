@@ -202,6 +202,15 @@ def test_names_that_are_no_text_stand_in_the_lines(tmp_path, monkeypatch):
     assert json.loads(line) == {"image": str(file), "error": 0.333333}
 
 
+def test_what_thresholds_give_is_a_table(tmp_path):
+    rows = [{"class": "a,b", "threshold": 1 / 3, "recall": 1.0}, {"class": "c", "threshold": 0.5, "f1": 0.25}]
+    loader = split_of("label", [0])
+    loader.images = MagicMock(paths=[tmp_path / "a.png"], __len__=lambda _: 1)
+    evaluate.show(Mock(), loader, SimpleNamespace(by_threshold=lambda: rows), Mock(), tmp_path)
+    text = (tmp_path / "thresholds.csv").read_text(encoding="utf-8-sig")
+    assert text.splitlines() == ["class,threshold,recall,f1", '"a,b",0.333333,1.0,', "c,0.5,,0.25"]
+
+
 LONG = 18 * "n"
 
 

@@ -389,6 +389,21 @@ def test_the_error_of_each_image_is_what_its_class_lacks() -> None:
     ]
 
 
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_what_each_probability_gives_as_the_threshold_of_its_class(multilabel: bool) -> None:
+    metric = ClassificationMetric(names(2), multilabel=multilabel)
+    assert metric.by_threshold() == []
+    target = torch.tensor([[1.0, 0.0], [0.0, 1.0]]) if multilabel else torch.tensor([0, 1])
+    metric.update({"probabilities": torch.tensor([[0.75, 0.25], [0.25, 0.75]])}, batch(target))
+    both = {"recall": 1.0, "f1": 1.0, "precision": 1.0, "false_positive_rate": 0.0}
+    all_ = {"recall": 1.0, "f1": pytest.approx(2 / 3), "precision": 0.5, "false_positive_rate": 1.0}
+    assert metric.by_threshold() == [
+        {"class": f"c{k}", "threshold": threshold} | gives
+        for k in range(2)
+        for threshold, gives in ((0.75, both), (0.25, all_))
+    ]
+
+
 def test_of_several_labels_the_error_of_an_image_is_their_mean() -> None:
     metric = ClassificationMetric(names(2), multilabel=True)
     metric.update({"probabilities": torch.tensor([[0.75, 0.5], [0.25, 0.0]])}, batch(torch.tensor([[1.0, 0], [0, 0]])))

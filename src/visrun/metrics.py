@@ -213,8 +213,7 @@ class RegressionMetric:
 
     def pairs(self) -> tuple[Tensor, Tensor]:
         """Predicted and true values, (N, T) float64 on the CPU each."""
-        rows = self.samples.gather()
-        if rows is None:
+        if (rows := self.samples.gather()) is None:
             empty = torch.zeros(0, len(self.targets), dtype=torch.float64)
             return empty, empty
         return rows[0].double().cpu(), rows[1].double().cpu()

@@ -338,6 +338,17 @@ def test_the_command_of_the_closing_lines_names_plugins_and_the_file_for_visrun(
     assert typed.value == str(folder / "best/experiment.json")
 
 
+def test_the_best_of_trials_that_differ_by_chance_is_told_as_such(tmp_path):
+    study = make_study()
+    for seed, value in ((0, 0.5), (1, 0.75)):
+        add(study, C, value, {"seed": seed}, folder=run_folder(tmp_path, seed))
+    assert closing_lines(study, study.trials, folder=tmp_path) == ["2 trials: 2 complete, 0 pruned, 0 failed"]
+    add(study, C, 0.25, {"seed": 0, "optimizer": "sgd"}, folder=run_folder(tmp_path, 2))
+    lines = closing_lines(study, study.trials, folder=tmp_path)
+    assert lines[0].startswith("best value 0.75, trial 1: seed=1")
+    assert "trials differ in seed, too: the best one is also a lucky one" in lines
+
+
 def test_trials_before_the_dataset_changed_are_told():
     study = make_study()
     add(study, C, 0.5)  # of an earlier visrun

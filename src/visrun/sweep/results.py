@@ -192,6 +192,8 @@ def _best_lines(study: Study, trials: Sequence[FrozenTrial], *, folder: Path) ->
             lines.append(f"rerun it: {plugins.command(f'experiment={shown}')}")
     if len(front) > MAX_FRONT:
         lines.append(f"{len(front) - MAX_FRONT} more in {folder / RESULTS}")
+    if by_luck := CHANCE & {name for trial in trials for name in params_of(trial)}:
+        lines.append(f"trials differ in {' and '.join(sorted(by_luck))}, too: the best one is also a lucky one")
     return lines
 
 
