@@ -89,6 +89,23 @@ def test_what_is_no_known_format_is_not_named(tmp_path: Path) -> None:
     assert foreign.told(tmp_path, "anomaly_detection")
 
 
+@pytest.mark.parametrize(
+    ("folders", "line"),
+    [
+        (["tief", "Delle (groß)"], "of the folders Delle (groß), tief none is called good"),
+        (["teile"], "the folder teile is not called good"),
+        (["gut", "tief"], ""),
+        (["train", "test"], ""),
+    ],
+)
+def test_kinds_of_which_none_is_good_are_said(tmp_path: Path, folders: list[str], line: str) -> None:
+    for name in folders:
+        (tmp_path / name).mkdir()
+        Image.new("L", (40, 30)).save(tmp_path / name / "a.png")
+    assert foreign.told(tmp_path, "anomaly_detection").partition(" (or ok")[0] == line
+    assert foreign.told(tmp_path, "segmentation") == ""
+
+
 @pytest.mark.parametrize("splits", [[""], ["train", "val"]])
 def test_folders_named_by_numbers_are_no_values(tmp_path: Path, splits: list[str]) -> None:
     for name in ("1", "2.5", "10"):

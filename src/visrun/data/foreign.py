@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from visrun.data import files
+from visrun.data.verdicts import is_good
 from visrun.tables import READERS, TASKS, layouts_of
 from visrun.text import some
 
@@ -131,7 +132,7 @@ FORMATS = (
 
 def told(root: Path, task: str) -> str:
     """A line on the first format of which a file lies in ``root`` or in the folders below, or on folders that tell
-    values, if it can serve a task in another form; "" where none is known."""
+    values or kinds, if it can serve a task in another form; "" where none is known."""
     several = [(file, files.head(file)) for file in _files(root)]
     for known in FORMATS:
         if set(layouts_of(task)).isdisjoint(known.readers):
@@ -140,7 +141,17 @@ def told(root: Path, task: str) -> str:
             named = any(fnmatchcase(file.name.lower(), pattern) for pattern in known.files.split())
             if named and re.search(known.holds, head):
                 return f"{files.shown(file, files.home(root))} is {known.name}, which is not read: {known.instead}"
-    return _numbered(root) if TASKS[task].target == "value" else ""
+    kinds = {"value": _numbered, "verdict": _unjudged}
+    return kinds[kind](root) if (kind := TASKS[task].target) in kinds else ""
+
+
+def _unjudged(root: Path) -> str:
+    """A line on folders of images of which none is called good; or ""."""
+    names = [folder.name for folder in files.folders(root) if files.holds_images(folder)]
+    if not names or any(map(is_good, names)) or any(map(files.split_of, names)):
+        return ""
+    which = f"the folder {names[0]} is not" if len(names) == 1 else f"of the folders {some(names, 8)} none is"
+    return f"{which} called good (or ok, normal): what is good is learnt from, so name its folder so"
 
 
 def _numbered(root: Path) -> str:
