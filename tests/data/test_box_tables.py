@@ -320,6 +320,8 @@ def test_a_list_of_classes_names_ids(tmp_path: Path, ids: str, classes: tuple[st
     listing = box_tables.read(tmp_path)
     named = [classes[i] for i in listing.splits["all"][0].target.labels]
     assert listing.classes == classes
+    told = ("ids are named by the list of classes: 0 is cat",)
+    assert listing.warnings == (told if classes == ("cat", "dog") else ())
     assert named == (["dog", "cat"] if ids == "1 0" else ["dog", "dog"] if ids == "1 1" else ids.split())
 
 

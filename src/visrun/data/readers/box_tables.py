@@ -64,11 +64,13 @@ def read(root: Path, *, group: str | None = None) -> Listing:
         pictures |= parsed
         of_split |= dict.fromkeys(parsed, file)
         problems += wrong
-    names = _named(pictures, common.class_ids(base)) or class_names(pictures)
+    known = _named(pictures, common.class_ids(base))
+    names = known or class_names(pictures)
     relative = _are_shares(pictures)
     splits, wrong, used = listed(pictures, of_split, names, base, relative=relative)
     warnings = [f"{files.shown(file, base)} has no split in its name and is left out" for file in others]
     warnings += ["no coordinate is above 1: they are taken for shares of an image's sides"] if relative else []
+    warnings += [f"ids are named by the list of classes: 0 is {known[0]}"] if known else []
     warnings += [f"columns not read: {some(unread)}"] if unread else []
     if not root.is_file():
         warnings += bare_splits(root, splits, used, mend="add {split}.csv")
@@ -146,7 +148,7 @@ def _named(pictures: Pictures, classes: tuple[str, ...]) -> tuple[str, ...]:
     """Put names in place of ids, where the table has ids alone and ``classes`` names them all; the names, or ()."""
     every = [made for several in pictures.values() for made in several.values()]
     ids = {name for made in every for name in made.names}
-    if not all(name.isdecimal() and int(name) < len(classes) for name in ids):
+    if not ids or not all(name.isdecimal() and int(name) < len(classes) for name in ids):
         return ()
     for made in every:
         made.names = [classes[int(name)] for name in made.names]
