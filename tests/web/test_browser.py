@@ -26,6 +26,7 @@ from visrun.web.processes import CONSOLE
 
 from .conftest import PATIENCE, Served, finish, photos, serve
 from .test_runs import GONE, TRAINING, row, write
+from .test_survey import several_labels
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 BROWSER = next(
@@ -1036,6 +1037,27 @@ def test_the_configuration_of_a_run_is_read_on_a_narrow_screen(watched: Watched,
     page.locator("details.card").get_by_text("early_stopping_patience", exact=True).wait_for()
     assert page.evaluate(BROKEN) == []
     shutil.rmtree(folder)
+
+
+def test_what_several_labels_need_is_set_by_a_click(watched: Watched, served: Served) -> None:
+    page, root = watched.page, several_labels(served.cwd / "several")
+    page.get_by_label("Folder or table", exact=True).fill(str(root))
+    page.get_by_role("button", name="Set loss=bce").click()
+    expect_value(page, "Loss Function", "bce")
+    sync_api.expect(page.get_by_text("several labels an image: loss=bce")).to_have_class("quiet")
+    sync_api.expect(page.get_by_role("button", name="Set loss=bce", exact=True)).to_be_hidden()
+    page.get_by_label("Loss Function", exact=True).select_option("focal")
+    page.get_by_role("button", name="Set loss=bce").wait_for()
+
+
+def test_all_images_are_decoded_where_that_is_asked_for(watched: Watched, served: Served) -> None:
+    page, root = watched.page, photos(served.cwd / "cut")
+    file = root / "train" / "red" / "3.png"
+    file.write_bytes(file.read_bytes()[:-100])
+    page.get_by_label("Folder or table", exact=True).fill(str(root))
+    page.get_by_role("button", name="Decode all images, too").click()
+    page.get_by_text("3.png: broken image").wait_for()
+    sync_api.expect(page.get_by_role("button", name="Decode all images, too")).to_have_count(0)
 
 
 def test_a_unit_is_told_once(watched: Watched) -> None:

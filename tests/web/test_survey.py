@@ -86,6 +86,35 @@ def test_what_is_wrong_is_listed_and_the_rest_is_told(tmp_path: Path) -> None:
         describe(root, task="segmentation", layout="auto", roots=Roots([tmp_path]))
 
 
+def several_labels(root: Path, count: int = 12) -> Path:
+    """A table of images with two labels each."""
+    for i in range(count):
+        Image.new("RGB", (16, 16), (20 * i, 200 - 10 * i, 90)).save(picture(root / f"{i}.png"))
+    (root / "train.csv").write_text("image,cat,dog\n" + "".join(f"{i}.png,{i % 2},1\n" for i in range(count)))
+    return root / "train.csv"
+
+
+def test_what_several_labels_need_is_said_and_can_be_set(tmp_path: Path) -> None:
+    roots = Roots([tmp_path])
+    told = describe(several_labels(tmp_path / "table"), task="classification", layout="auto", roots=roots)
+    assert told["needs"] == {"text": "several labels an image: loss=bce", "key": "loss", "value": "bce"}
+    told = describe(photos(tmp_path / "photos"), task="classification", layout="auto", roots=roots)
+    assert told["needs"] is None
+
+
+def test_what_only_decoding_finds_is_found_where_it_is_asked_for(tmp_path: Path) -> None:
+    root, roots = photos(tmp_path / "photos"), Roots([tmp_path])
+    cut = root / "train" / "red" / "3.png"
+    cut.write_bytes(cut.read_bytes()[:-100])
+    Image.open(root / "train" / "blue" / "0.png").save(root / "val" / "blue" / "twin.bmp")
+    found = [
+        describe(root, task="classification", layout="auto", roots=roots, choice={"pixels": pixels})
+        for pixels in (False, True)
+    ]
+    assert [len(told["problems"]) for told in found] == [0, 1] and "3.png" in found[1]["problems"][0]
+    assert ["twin.bmp" in " ".join(told["warnings"]) for told in found] == [False, True]
+
+
 def test_a_class_may_have_any_name(tmp_path: Path) -> None:
     root = photos(tmp_path / "photos")
     for split in ("train", "val", "test"):
@@ -323,6 +352,18 @@ def test_a_look_takes_what_the_run_would(key: str, tmp_path: Path, monkeypatch: 
     assert chosen == usual | asked != usual
     seen = [view("classification", None, touched | more, desk.composer)["surveyed"] for more in ({}, {key: text})]
     assert seen[0] != seen[1]
+
+
+def test_a_look_decodes_images_only_where_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+    monkeypatch.setattr(Datasets, "_begin", lambda _, key: begun.append(key) or Inspection(Endless()))  # type: ignore[arg-type]
+    desk = make_desk(tmp_path, [], port=1, token="x")
+    for pixels in (False, True):
+        desk.look(
+            Folder(task="classification", touched={"data.root": str(photos(tmp_path / str(pixels)))}, pixels=pixels)
+        )
+    desk.close()
+    assert [dict(key[4])["pixels"] for key in begun] == [False, True]
 
 
 def test_a_look_at_another_choice_counts_what_the_run_has(tmp_path: Path) -> None:

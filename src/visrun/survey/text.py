@@ -6,6 +6,8 @@ from visrun.data.check import MOST_SHOWN
 from visrun.data.recognise import choices
 from visrun.survey.look import Service, Spread, Survey
 
+SEVERAL = "several labels an image: loss=bce"
+
 
 def as_text(survey: Survey) -> str:
     """The images, a table of the tasks, what each finds, and what is wrong, for a terminal."""
@@ -62,5 +64,5 @@ def _verdict(service: Service) -> str:
     if not service.ready:
         return f"no   {service.reason}"
     others = f" ({choices(service.others, 'and')} would fit, too)" if service.others else ""
-    several = "; several labels an image: loss=bce" if service.multilabel else ""
+    several = f"; {SEVERAL}" if service.multilabel else ""
     return f"yes  data={service.layout}{others}{several}"

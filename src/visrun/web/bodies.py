@@ -70,9 +70,15 @@ class Cooked(State):
 
 
 class Folder(State):
-    """A form whose dataset is to be looked at."""
+    """A form whose dataset is to be looked at.
+
+    Args:
+        again: Whether to forget what was found before.
+        pixels: Whether to decode every image as well.
+    """
 
     again: bool = False
+    pixels: bool = False
 
 
 class Typed(Body):

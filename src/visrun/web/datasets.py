@@ -20,7 +20,7 @@ from visrun.web.roots import Roots
 
 REMEMBERED = 16
 WAITED_FOR = 2.0  # seconds since a page asked; it asks 4 times a second, or once where it is hidden
-Selection = tuple[tuple[str, Any], ...]  # of images, splits and classes, see `visrun.config.setting_rules.selection`
+Selection = tuple[tuple[str, Any], ...]  # the `choice` of `visrun.web.survey.describe`
 Key = tuple[str, str | None, str, tuple[str, ...], Selection]  # task, folder (None: the demo), layout, plugins
 
 
@@ -61,7 +61,7 @@ class Datasets:
         Args:
             root: An absolute path inside the roots, or None for the built-in demo.
             plugins: Modules that are imported first, since they may bring the task or its reader.
-            choice: Which images, splits and classes a run would have.
+            choice: Which images, splits and classes a run would have, and whether images are decoded.
             again: Forget what was found before.
         """
         key = (task, root, layout, plugins, choice)

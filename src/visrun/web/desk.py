@@ -125,7 +125,7 @@ class Desk:
         if settings.data.name != "demo":
             root, layout = str(settings.data.root), settings.data.name
             require_root(Path(root))
-        choice = tuple(selection(settings).items())
+        choice = (*selection(settings).items(), ("pixels", asked.pixels))
         return self.datasets.look(
             asked.task, root, layout, plugins=self.composer.plugins, choice=choice, again=asked.again
         )

@@ -24,6 +24,7 @@ from visrun.errors import DataError, UserError
 from visrun.folders import cache_folder
 from visrun.survey.look import Service, look
 from visrun.survey.pictures import samples
+from visrun.survey.text import SEVERAL
 from visrun.tables import TASKS
 from visrun.text import first_lines
 from visrun.web.roots import Roots
@@ -49,7 +50,8 @@ def describe(
 
     Args:
         roots: No image outside of them is drawn, whatever a table or a link names.
-        choice: Which images, splits and classes a run would have, see `visrun.config.setting_rules.selection`.
+        choice: Which images, splits and classes a run would have, see `visrun.config.setting_rules.selection`, and
+            whether images are decoded, see `visrun.survey.look.look`.
 
     Raises:
         UserError: The task cannot be trained on it at all.
@@ -64,6 +66,7 @@ def describe(
         "layout": service.layout,
         "ready": service.ready,
         "classes": len(service.classes),
+        "needs": {"text": SEVERAL, "key": "loss", "value": "bce"} if service.multilabel else None,
         "sizes": {"low": [min(widths), min(heights)], "high": [max(widths), max(heights)]},
         "splits": [{"name": name, "images": split.images} for name, split in service.splits.items()],
         "histogram": histogram(service, dataset),

@@ -2,15 +2,17 @@
 
 import { post } from "./api.js";
 import { button, find, h, number } from "./dom.js";
-import { add, settingOf, watch } from "./form.js";
+import { add, settingOf, view, watch } from "./form.js";
 import { bars, lineList } from "./parts.js";
-import { copy, form, reset } from "./store.js";
+import { copy, form, reset, touch } from "./store.js";
 
+const DECODES = "Takes longer; finds files that are cut short, and images of two splits that look alike";
 const PAUSE = 700; // ms without a key before the dataset is looked at
 let looked = "",
   isDemo = true,
   timer = 0,
-  turn = 0;
+  turn = 0,
+  offer = null; // of a value that the dataset needs
 export let wrong = []; // what keeps a run from starting
 
 export function build(catalog) {
@@ -31,6 +33,7 @@ export function build(catalog) {
   find("data").append(root.row, layout.row, look);
   root.row.querySelector(".help").textContent = `Below ${catalog.roots.join(" or ")}. Empty: the built-in demo.`;
   watch((view) => {
+    offer?.show(view);
     const key = JSON.stringify(view.surveyed);
     root.input.placeholder = view.fields.data.text === "demo" ? "the built-in demo" : "/path/to/images";
     if (key === looked) return;
@@ -44,10 +47,10 @@ export function build(catalog) {
   });
 }
 
-async function survey(again) {
+async function survey(again, pixels = false) {
   const mine = ++turn,
     place = find("survey"),
-    content = copy();
+    content = { ...copy(), pixels };
   if (!form.touched["data.root"] && !isDemo) return;
   place.setAttribute("aria-busy", "true"); // what is found is told, not every file on the way
   try {
@@ -59,7 +62,7 @@ async function survey(again) {
     }
     if (mine !== turn) return;
     wrong = told.state === "failed" ? told.lines : []; // a look that crashed says nothing of the dataset
-    place.replaceChildren(...(told.state === "done" ? found(told) : [lineList("bad", told.lines)]));
+    place.replaceChildren(...(told.state === "done" ? found(told, pixels) : [lineList("bad", told.lines)]));
   } catch (error) {
     if (mine !== turn) return;
     wrong = error.lines ?? [];
@@ -78,7 +81,23 @@ function waiting({ done, total }) {
   return h("p", { className: "quiet" }, bar, total ? ` ${done} of ${total} files` : " Reading …");
 }
 
-function found(told) {
+// What the dataset needs, and a button that sets it until the form has it; none where the run does not read it.
+function offered({ text, key, value }) {
+  const set = () => {
+    touch(key, value, true);
+    find(`field-${key}`).focus({ preventScroll: true });
+  };
+  const made = button(`Set ${key}=${value}`, set, { className: "plain" });
+  const line = h("p", {}, `${text} `, made);
+  const show = ({ fields: { [key]: field } }) => {
+    made.hidden = !field.shown || "why" in field || field.text === value;
+    line.className = made.hidden ? "quiet" : "warning";
+  };
+  show(view);
+  return { line, show };
+}
+
+function found(told, pixels) {
   const { low, high } = told.sizes;
   const size =
     low.join() === high.join() ? `${low[0]} × ${low[1]} px` : `${low[0]} × ${low[1]} to ${high[0]} × ${high[1]} px`;
@@ -89,6 +108,7 @@ function found(told) {
     h("strong", {}, `${total.toLocaleString()} images`),
     `, ${told.classes ? `${told.classes} classes, ` : ""}layout ${told.layout}, ${size}`,
   );
+  offer = told.needs && offered(told.needs);
   const splits = h(
     "p",
     { className: "quiet" },
@@ -108,10 +128,12 @@ function found(told) {
   return [
     head,
     splits,
+    offer?.line ?? "",
     ...broken,
     lineList("bad", told.problems),
     lineList("warn", told.warnings),
     histogram(told.histogram),
+    pixels ? "" : button("Decode all images, too", () => survey(true, true), { id: "decode", title: DECODES }),
     pictures(told.thumbnails),
   ];
 }
