@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from visrun.web.resources import Resources
 from visrun.web.roots import Roots
 from visrun.web.state import UI
 from visrun.web.tries import Tries
+from visrun.web.usual import usual_values
 
 
 @dataclass
@@ -56,7 +58,8 @@ class Desk:
     resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:
-        self.composer, self.library = Composer(self.cwd, self.always), Library(self.cwd, self.always, self.roots)
+        self.composer = Composer(self.cwd, self.always)
+        self.library = Library(self.cwd, self.always, self.roots, partial(usual_values, composer=self.composer))
         self.processes = Processes(self.cwd, self.always, self.roots)
         self.datasets = Datasets(self.roots, self.cwd)
         self.mlflow, self.tries = Mlflow(self.cwd, self.roots), Tries(self.cwd, self.roots, self.always)

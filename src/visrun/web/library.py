@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,9 +33,10 @@ DEPTH = 4  # folders below them that are looked into
 RUN_MARKS = {FILE_NAME, STATUS}
 SWEEP_MARKS = {"multirun.yaml", RESULTS, JOURNAL, TABLE, LEAD}
 TOLD_BY = (FILE_NAME, STATUS, UI, LEAD, METRICS, TABLE, REPORT)  # what a summary follows from
-SET_BY = ("you", "file")  # sources of what tells one run from another
+SET_BY = ("you", "file")  # sources of what tells one run from another, the nearer first
 NAMED = ("data", "data.name", "data.root", "model.name")  # elsewhere in the line
-MOST_CHANGES, LONGEST_CHANGE = 8, 80  # of a run's, and characters of each
+MOST_CHANGES, LONGEST_CHANGE = 100, 80  # of a run's, and characters of each
+Usual = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -61,12 +62,19 @@ class Library:
 
     Args:
         roots: What the page may read; None = ``cwd`` alone.
+        usual: Of the content of an experiment.json, key -> what the run would have had of itself, as far as known.
 
     Its ``trials`` are what sweeps show of them.
     """
 
-    def __init__(self, cwd: Path, always: Sequence[str] = (), roots: Roots | None = None) -> None:
-        self.cwd, self.always, self.roots = cwd, tuple(always), roots or Roots([cwd])
+    def __init__(
+        self,
+        cwd: Path,
+        always: Sequence[str] = (),
+        roots: Roots | None = None,
+        usual: Usual = lambda _: {},
+    ) -> None:
+        self.cwd, self.always, self.roots, self.usual = cwd, tuple(always), roots or Roots([cwd]), usual
         self.trials, self._summaries = Kept(), Kept()
         self._seen: dict[str, Place] = {}
 
@@ -124,7 +132,7 @@ class Library:
 
         def read() -> dict[str, Any]:
             facts = folder_facts(place.path, place.names)
-            return _of_sweep(facts, place.names) if place.kind == "sweep" else _of_run(facts)
+            return _of_sweep(facts, place.names) if place.kind == "sweep" else _of_run(facts, self.usual)
 
         known = self._summaries.of(place.path, [name for name in TOLD_BY if name in place.names], read)
         return {"id": place.id, "kind": place.kind, "name": self.name(place), **known}
@@ -140,7 +148,7 @@ def kind_of(folder: Path, names: Collection[str], *, in_sweep: bool = False) -> 
     return "run" if UI in names else None
 
 
-def _of_run(facts: Facts) -> dict[str, Any]:
+def _of_run(facts: Facts, usual: Usual) -> dict[str, Any]:
     task, entry, state, result = facts.task, facts.entry, facts.state, facts.part("result")
     best, epoch = numbers_of(result.get("val")), result.get("epochs") or 0
     if state not in ENDED or "val" not in result:
@@ -157,21 +165,26 @@ def _of_run(facts: Facts) -> dict[str, Any]:
         "value": best.get(monitor),
         "epoch": epoch,
         "epochs": facts.epochs,
-        "changed": _changed(facts),
+        "changed": _changed(facts, usual),
         "created": _created(facts),
         "root": facts.root,
         "dataset": facts.dataset,
     }
 
 
-def _changed(facts: Facts) -> list[str]:
-    """``key=value`` of what the run reads and its user or a file has set, the first few; model and folder are named."""
+def _changed(facts: Facts, usual: Usual) -> list[str]:
+    """``key=value`` of what the run reads and its user has set, then of what a file has set to another than the usual
+    value; model and folder are named elsewhere."""
     sources = facts.part("sources")
     sections = {name: part for name, part in facts.experiment.items() if isinstance(part, dict)}
     given = {f"{name}.{key}": value for name, part in sections.items() for key, value in part.items()}
     given |= {**facts.experiment, **facts.part("hyperparameters")}
-    mine = {key: given[key] for key in own_settings(facts) if sources.get(key) in SET_BY and key in given}
-    asked = facts.asked or mine
+    typed, filed = (
+        {key: given[key] for key in own_settings(facts) if sources.get(key) == source and key in given}
+        for source in SET_BY
+    )
+    known = usual(facts.experiment) if filed else {}
+    asked = facts.asked or {**typed, **{k: v for k, v in filed.items() if k not in known or v != known[k]}}
     told = [f"{key}={text(value)}"[:LONGEST_CHANGE] for key, value in asked.items() if key not in NAMED]
     return told[:MOST_CHANGES]
 
