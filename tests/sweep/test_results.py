@@ -181,6 +181,7 @@ def test_the_table_tells_every_trial():
     add(study, F, None, {"optimizer": None}, [math.nan], reason='said "no"')
     add(study, R, None, {"optimizer": "adam"}, [0.125, 0.25, 0.5])
     study.enqueue_trial({"optimizer": "lion"})
+    study.enqueue_trial({"optimizer": "adam"}, user_attrs={"again": 3})
     assert rows(study, list(reversed(study.trials)), leaders(study.trials, study.directions)) == [
         ["number", "state", "accuracy", "optimizer", "momentum", "epochs", "seconds", "reason", "folder", "best"],
         ["0", "complete", "0.5", "sgd", "0.9", "2", "12.25", "", "/runs/0", "yes"],
@@ -188,6 +189,7 @@ def test_the_table_tells_every_trial():
         ["2", "failed", "", "null", "", "1", "", 'said "no"', "", ""],
         ["3", "running", "", "adam", "", "3", "", "", "", ""],
         ["4", "queued", "", "lion", "", "", "", "", "", ""],
+        ["5", "queued", "", "adam", "", "", "", "", "3", ""],
     ]
 
 

@@ -653,21 +653,45 @@ def test_a_sweep_lives_while_its_leader_does(tmp_path: Path) -> None:
     library = Library(tmp_path)
     assert [line["state"] for line in library.listed()] == ["running"]
     (folder / LEAD).write_text(json.dumps(GONE))
-    assert [line["state"] for line in library.listed()] == ["ended"]
+    assert [line["state"] for line in library.listed()] == ["stopped"]
+
+
+@pytest.mark.parametrize(
+    ("ended", "wanted", "ui", "repeat", "state"),
+    [
+        (2, 2, {}, False, "ended"),
+        (1, 2, {}, False, "stopped"),
+        (1, 2, {"exit_code": 143}, False, "stopped"),
+        (1, 2, {"exit_code": 2}, False, "failed"),
+        (2, 2, {"exit_code": 1}, False, "ended"),
+        (2, 2, {}, True, "stopped"),  # it runs the one that failed again
+        (1, None, {}, False, "ended"),
+    ],
+)
+def test_a_sweep_that_lacks_trials_was_stopped(
+    ended: int, wanted: int | None, ui: dict[str, Any], repeat: bool, state: str, tmp_path: Path
+) -> None:
+    folder = write(tmp_path / "multirun" / "s", ui={**GONE, "kind": "sweep", **ui})
+    words = ["repeat"] if repeat else ["-m"]
+    (folder / LEAD).write_text(json.dumps({**GONE, "words": words, **({"n_trials": wanted} if wanted else {})}))
+    rows = ["0,failed,,0.1,,,,,", "1,complete,1.0,0.1,,,,,yes"][:ended]
+    (folder / "trials.csv").write_text("\n".join(["number,state,mae,seed,epochs,seconds,reason,folder,best", *rows]))
+    library = Library(tmp_path)
+    assert [line["state"] for line in library.listed()] == [state] == [sweeps.detail(folder, library)["state"]]
 
 
 def test_a_sweep_that_another_machine_leads_lives_as_long_as_it_is_heard_of(tmp_path: Path) -> None:
     folder = tmp_path / "multirun/s"
     folder.mkdir(parents=True)
     library, now = Library(tmp_path), time.time()
-    for ago, state in ((0.0, "running"), (SILENT + 60, "ended"), (5.0, "running")):
+    for ago, state in ((0.0, "running"), (SILENT + 60, "stopped"), (5.0, "running")):
         (folder / LEAD).write_text(
             json.dumps({**FAR, "command": "visrun -m", "words": ["-m"], "cwd": str(tmp_path), "n_trials": 3})
         )
         os.utime(folder / LEAD, (now - ago, now - ago))
         assert [line["state"] for line in library.listed()] == [state]
         told = sweeps.detail(folder, library)
-        assert (told["state"], told["can_stop"], told["can_resume"]) == (state, False, state == "ended")
+        assert (told["state"], told["can_stop"], told["can_resume"]) == (state, False, state == "stopped")
         assert (told["command"], told["wanted"]) == (f"visrun -m hydra.sweep.dir={folder}", 3)
     with pytest.raises(Conflict, match="stop it there"):
         stop(folder)

@@ -83,7 +83,7 @@ def test_the_trials_are_told_by_the_table_and_by_their_folders(sweep: Path, tmp_
         "classification",
         ["accuracy"],
         5,
-        "ended",
+        "stopped",
     )
     assert told["params"] == ["optimizer", "learning_rate", "momentum"]
     trials = told["trials"]
@@ -166,6 +166,25 @@ def test_a_stopped_trial_whose_point_waits_again_says_so(tmp_path: Path) -> None
     assert told == [("stopped", "queued again under another number"), ("queued", ""), ("queued", "")]
 
 
+@pytest.mark.parametrize("living", [True, False])
+def test_a_stopped_trial_and_the_queued_one_that_goes_on_with_it_are_one(living: bool, tmp_path: Path) -> None:
+    folder = write(tmp_path / "multirun" / "s", ui={**GONE, "kind": "sweep", "trials": 4, "words": ["-m"]})
+    if living:
+        (folder / LEAD).write_text(json.dumps(ME))
+    write(folder / "0", result={"status": "killed"}, rows=[row(1, 0.25)])
+    write(folder / "1", result={"status": "failed"})
+    # 4 stands for 0, 5 for 1, which failed by itself, and 6 for one that left no folder
+    rows = [f"{number},queued,,adam,0.1,,,,,{lost}," for number, lost in ((2, ""), (4, "0"), (5, "1"), (6, "3"))]
+    (folder / "trials.csv").write_text("\n".join([TABLE.splitlines()[0], *rows]))
+    library = Library(tmp_path)
+    told = {trial["number"]: trial for trial in detail(folder, library)["trials"]}
+    states = {number: trial["state"] for number, trial in told.items()}
+    onward = "queued" if living else "stopped"
+    assert states == {1: "failed", 2: "queued", 4: onward, 5: "queued", 6: "queued"}
+    place = library.find(told[4]["id"])
+    assert place is not None and place.path == folder / "0" and told[4]["spark"] == [0.25] and not told[4]["reason"]
+
+
 def test_a_trial_that_failed_and_is_run_again_counts_no_more(tmp_path: Path) -> None:
     folder = write(tmp_path / "multirun" / "s", ui={**GONE, "kind": "sweep", "trials": 2, "words": ["-m"]})
     write(folder / "0", result={"status": "failed"})
@@ -229,7 +248,7 @@ def test_a_sweep_that_wrote_nothing_yet_says_what_was_asked_for(tmp_path: Path) 
     write(folder, ui={**ui, **GONE, "exit_code": 2})
     (folder / "console.log").write_text("visrun: error: nothing varies\n")
     told = detail(folder, Library(tmp_path))
-    assert (told["state"], told["exit_code"], told["can_resume"]) == ("ended", 2, True)
+    assert (told["state"], told["exit_code"], told["can_resume"]) == ("failed", 2, True)
     assert told["last_lines"] == ["visrun: error: nothing varies"]
 
 

@@ -84,8 +84,9 @@ def rows(study: Study, trials: Sequence[FrozenTrial], front: Sequence[FrozenTria
     """trials.csv: the head and a row a trial, in order of number.
 
     A parameter with the name of another column stands under ``params.NAME``; one that was not sampled is blank, and
-    one whose value is None is ``null``. A pruned trial's value is its last epoch's. ``best`` says yes of those in
-    ``front``: the best trial, or the Pareto front.
+    one whose value is None is ``null``. A pruned trial's value is its last epoch's. The folder of a queued trial is
+    that of the trial it stands for, below the sweep's. ``best`` says yes of those in ``front``: the best trial, or the
+    Pareto front.
     """
     names = objectives(study)
     facts = [fact for fact in NOTES if fact not in names]
@@ -235,6 +236,8 @@ def _experiment_of(trial: FrozenTrial, folder: Path) -> bytes | None:
 def _fact(trial: FrozenTrial, name: str) -> str:
     if name == "reason":
         return reason_of(trial)
+    if name == "folder" and trial.state is TrialState.WAITING:
+        return _cell(trial.user_attrs.get("again"))
     return _cell(epochs_of(trial) if name == "epochs" else trial.user_attrs.get(name))
 
 

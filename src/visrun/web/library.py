@@ -26,7 +26,7 @@ from visrun.record.sweep_table import SETTLED, finite_in, table_of
 from visrun.run_files import FILE_NAME, METRICS, STATUS
 from visrun.web.kept import Kept
 from visrun.web.roots import Roots
-from visrun.web.state import ENDED, UI, Facts, folder_facts, own_settings, repeat_of, rows_of
+from visrun.web.state import ENDED, UI, Facts, folder_facts, is_complete, own_settings, repeat_of, rows_of
 
 PLACES = (RUNS, SWEEPS)
 DEPTH = 4  # folders below them that are looked into
@@ -196,24 +196,27 @@ def _of_sweep(facts: Facts, names: Collection[str]) -> dict[str, Any]:
     first = {} if whole else trial.experiment  # of a command line's sweep
     head, table = table_of(facts.folder)
     ended = [row for row in table.values() if row.get("state") in SETTLED]
+    wanted = facts.ui.get("trials") or read_object(facts.folder / LEAD).get("n_trials")
     best = [row for row in table.values() if row.get("best")]
     monitor = head[2] if len(best) == 1 and len(head) > 2 else ""  # a Pareto front has no one value
     value = finite_in(best[0].get(monitor)) if monitor else None
     repeat = repeat_of(facts.folder)
+    left = sum(row["state"] == "failed" for row in ended) if repeat is not None else 0  # a repeat runs those again
+    done = len(ended if head else begun)
     if repeat is not None:  # its best is the luckiest seed
         monitor, value = next(((name.partition("/")[2], one.get("mean")) for name, one in repeat.items()), ("", None))
     return {
         "task": str(facts.ui.get("task") or first.get("task") or ""),
         "model": facts.model,
-        "state": facts.sweep_state,
+        "state": facts.sweep_state(over=is_complete(done - left, wanted)),
         "living": facts.living,
         "monitor": monitor,
         "value": value,
         "repeat": repeat is not None,
         "root": trial.root,
         "dataset": trial.dataset,
-        "trials": len(ended if head else begun),
-        "wanted": facts.ui.get("trials") or read_object(facts.folder / LEAD).get("n_trials"),
+        "trials": done,
+        "wanted": wanted,
         "created": _created(facts, first),
     }
 

@@ -127,10 +127,11 @@ class Facts:
         begins = noted != "running" or self.status.get("state", "starting") == "starting"
         return "starting" if begins or self._told_by_another() else "running"
 
-    @property
-    def sweep_state(self) -> str:
-        """Of a sweep's folder: running, stopping or ended."""
-        return "stopping" if self.stopping else "running" if self.living else "ended"
+    def sweep_state(self, *, over: bool) -> str:
+        """Of a sweep's folder: running, stopping, ended, or where it is not ``over`` stopped or, by itself, failed."""
+        if self.living:
+            return "stopping" if self.stopping else "running"
+        return "ended" if over else "failed" if self.ended_badly else "stopped"
 
     def _told_by_another(self) -> bool:
         """Whether status.json is still that of a process before the living one."""
@@ -201,6 +202,11 @@ def own_settings(facts: Facts) -> dict[str, str]:
         return settings_of(facts.experiment) if known else {}
     except (LookupError, TypeError, ValueError):  # a file that somebody else wrote
         return {}
+
+
+def is_complete(ended: int, wanted: object) -> bool:
+    """Whether a sweep has no trial left to run; one that tells no number is over once any has ended."""
+    return ended >= (wanted if isinstance(wanted, int) and wanted else 1)
 
 
 def repeat_of(folder: Path) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ from visrun.run_files import FILE_NAME, METRICS, PLOTS
 from visrun.web.library import Library
 from visrun.web.processes import going_on
 from visrun.web.runs import ends, log_lines, pictures
-from visrun.web.state import ENDED, TELLING, Facts, folder_facts, repeat_of, rows_of
+from visrun.web.state import ENDED, TELLING, Facts, folder_facts, is_complete, repeat_of, rows_of
 
 # In a line of a study's journal: what everybody has to know of the study.
 NOTED = f'"user_attr":{{"{ATTRIBUTE}":'.encode()
@@ -44,16 +44,17 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
     entry = judged(task, first.experiment if first else {})
     objectives = names_in(study.get("objectives")) or ([entry.monitor] if entry else [])
     params = [name for name in head if name not in (*FACTS, *objectives)] or names_in(facts.ui.get("space"))
+    read = partial(_live, params=params, task=task, library=library)
+    lives = continued({number: read(folder) for number, folder in folders.items()}, table, living=facts.living)
     trials = []
-    for number in sorted({*table, *folders}):
+    for number in sorted({*table, *lives}):
         known = told_by_table(table.get(number, {}), objectives, params)
-        live = _live(folders[number], params, task, library) if number in folders else {}
-        place = library.place(folders[number], "trial") if live.pop("is_run", False) else None
+        live = lives.get(number, {})
         if not facts.living and live.get("state") is None and known.get("state", "running") == "running":
             live["state"] = "stopped"  # it ended with its sweep, as it started
         if live.get("state") == "stopped" and number not in table and number < max(table, default=0):
             live["reason"] = "queued again under another number"
-        trials.append({"number": number, "id": place.id if place else None, **merged(known, live)})
+        trials.append({"number": number, "id": None, **merged(known, live)})
     best = [number for number, row in table.items() if row.get("best")]
     if not table:  # Hydra's own sweepers write none
         best = best_of(trials, maximize=entry.maximize if entry else False)
@@ -68,7 +69,7 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
     return {
         "task": task,
         "folder": str(folder),
-        "state": facts.sweep_state,
+        "state": facts.sweep_state(over=over),
         "living": facts.living,
         "created": facts.created,
         "command": onward.command,
@@ -98,11 +99,6 @@ def counted(trials: Sequence[Mapping[str, Any]], table: Collection[int]) -> Coun
     last = max(table, default=0)
     again = {trial["number"] for trial in trials if trial["number"] not in table and trial["number"] < last}
     return Counter(trial["state"] for trial in trials if trial["state"] != "failed" or trial["number"] not in again)
-
-
-def is_complete(ended: int, wanted: object) -> bool:
-    """Whether a sweep has no trial left to run; one that tells no number is over once any has ended."""
-    return ended >= (wanted if isinstance(wanted, int) and wanted else 1)
 
 
 def ending(facts: Facts, *, ended: int, failed: int, wanted: object) -> tuple[str, bool]:
@@ -155,10 +151,29 @@ def told_by_table(row: Mapping[str, str], objectives: Sequence[str], params: Seq
 
 
 def _live(folder: Path, params: Sequence[str], task: str, library: Library) -> dict[str, Any]:
-    """What :func:`told_by_folder` has told, read again only of a trial whose files have changed."""
+    """What :func:`told_by_folder` has told, read again only of a trial whose files have changed, and the run's id."""
     read = partial(told_by_folder, folder, params, task)
-    known = library.trials.of(folder, (*TELLING, METRICS), read, also=(task, *params))
-    return {name: value for name, value in known.items() if name != "living"}
+    known = dict(library.trials.of(folder, (*TELLING, METRICS), read, also=(task, *params)))
+    del known["living"]
+    return {**known, "id": library.place(folder, "trial").id if known.pop("is_run") else None}
+
+
+def continued(
+    lives: Mapping[int, dict[str, Any]], table: Mapping[int, Mapping[str, str]], *, living: bool
+) -> dict[int, dict[str, Any]]:
+    """Trials as their folders tell them, a stopped one under the number of the queued trial that goes on with it.
+
+    Args:
+        living: Whether the sweep runs: what is queued is then about to go on.
+    """
+    found = dict(lives)
+    for number, row in table.items():
+        former = row.get("folder") or ""
+        if row.get("state") != "queued" or number in lives or not former.isdecimal() or int(former) in table:
+            continue
+        if lives.get(int(former), {}).get("state") == "stopped":
+            found[number] = {**found.pop(int(former)), **({"state": None} if living else {})}
+    return found
 
 
 def told_by_folder(folder: Path, params: Sequence[str], task: str) -> dict[str, Any]:
