@@ -50,7 +50,7 @@ def page(runs: Sequence[Run], gallery: Gallery, *, remarks: Sequence[str] = (), 
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
-            f"<title>{title}: {escape(task)}</title>\n<style>{style}{_colours(len(runs))}</style>\n</head>\n<body>",
+            f"<title>{title}: {escape(task)}</title>\n<style>{style}{_styles(len(runs))}</style>\n</head>\n<body>",
             f'<header><p class="kind">{escape(task.replace("_", " "))}</p><h1>{title}</h1>',
             f"{_verdict(runs)}</header>\n<main>",
             _remarks([*notes(runs), *remarks]),
@@ -69,9 +69,10 @@ def _asset(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
-def _colours(count: int) -> str:
-    """Each run's colour; from the eleventh run on they come again, as dashed lines."""
-    rules = [f".run-{i} {{ --colour: {COLOURS[i % len(COLOURS)]}; }}" for i in range(count)]
+def _styles(count: int) -> str:
+    """How many runs there are, and each one's colour; from the eleventh on they come again, as dashed lines."""
+    rules = [f".samples {{ --runs: {count}; }}"]
+    rules += [f".run-{i} {{ --colour: {COLOURS[i % len(COLOURS)]}; }}" for i in range(count)]
     rules += [f".run-{i} .line {{ stroke-dasharray: 6 3; }}" for i in range(len(COLOURS), count)]
     return "\n".join(rules)
 
