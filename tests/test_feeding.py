@@ -198,7 +198,7 @@ def test_images_of_more_objects_than_are_found_or_masks_have_numbers_for_are_war
     lines = [call.args[0] for call in screen.warn.call_args_list]
     where = {100: "3 of 3 images in train and 1 of 1 images in val", 255: "3 of 3 images in train"}
     told = [f"{where[limit]} show more than {limit} objects at once" for limit in limits]
-    assert [line.split(":")[0].split(",")[0] for line in lines] == told
+    assert [line.split(":")[0].split(",")[0] for line in lines if "at once" in line] == told
 
 
 def test_objects_too_small_to_be_learnt_stop_a_run_before_images_are_decoded(crowded):

@@ -17,7 +17,7 @@ from visrun.config.compose import resolve
 from visrun.console import Screen
 from visrun.data.verdicts import BESIDE, DEFECT, GOOD, MADE, SOMEWHERE
 from visrun.feeding import build_loaders, look_of, read_dataset
-from visrun.figures.drawing import BAD, PLAIN, Line, palette
+from visrun.figures.drawing import BAD, PLAIN, Line, class_colors
 from visrun.figures.drawing import GOOD as GREEN
 from visrun.tables import TARGETS
 
@@ -63,7 +63,10 @@ def test_classes_of_pixels_are_tinted_and_what_is_ignored_is_not() -> None:
     mask = torch.full((16, 16), 255)
     mask[:, :8] = 1
     pixels = np.asarray(lessons.DRAW["mask"](GREY, mask, NAMES))
-    assert np.abs(pixels[8, 8].astype(int) - palette(3)[1]).sum() < np.abs(np.array([128] * 3) - palette(3)[1]).sum()
+    assert (
+        np.abs(pixels[8, 8].astype(int) - class_colors(NAMES.classes)[1]).sum()
+        < np.abs(np.array([128] * 3) - class_colors(NAMES.classes)[1]).sum()
+    )
     assert pixels[8, pixels.shape[1] - 8].tolist() == [128] * 3
 
 

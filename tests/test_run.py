@@ -122,7 +122,8 @@ def test_a_trial_that_cannot_win_ends_and_every_record_says_why(photos, tmp_path
     trial.begin.assert_called_once_with(tmp_path)
     trial.sees.assert_called_once_with(12)
     assert [call.args[0] for call in trial.report.mock_calls] == [1, 2]
-    assert trial.end.mock_calls[0].kwargs == {"epochs": 2, "seconds": result.seconds, "reason": "hopeless"}
+    known = {"epochs": 2, "seconds": result.seconds, "data": experiment(tmp_path)["data"]["fingerprint"]}
+    assert trial.end.mock_calls[0].kwargs == known | {"reason": "hopeless"}
     noted = experiment(tmp_path)["result"]
     assert (noted["status"], noted["reason"], told(tmp_path)) == ("pruned", "hopeless", ("pruned", 0))
     assert "ended after epoch 2: hopeless" in capsys.readouterr().out

@@ -179,7 +179,7 @@ class TestPrepare:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(120)
         queue = Queue(open_storage(made.storage), "mine")
         tickets = [params_of(trial) for trial in queue.trials()]
         assert sorted(map(str, tickets)) == sorted(map(str, made.points))  # whoever was faster, each once

@@ -144,7 +144,8 @@ def closing_lines(study: Study, trials: Sequence[FrozenTrial], *, folder: Path, 
         folder: The sweep's folder, with ``best/`` as ``write_results`` left it.
         link: Where MLflow shows the sweep.
     """
-    by_chance = any(map(params_of, trials)) and {name for trial in trials for name in params_of(trial)} <= CHANCE
+    varied = {name for trial in trials for name in params_of(trial)}
+    by_chance = len(study.directions) == 1 and varied and varied <= CHANCE
     lines = [] if by_chance else _best_lines(study, trials, folder=folder)
     if link:
         lines.append(f"MLflow: {link}")

@@ -154,8 +154,9 @@ def _live(folder: Path, params: Sequence[str], task: str, library: Library) -> d
     """What :func:`told_by_folder` has told, read again only of a trial whose files have changed, and the run's id."""
     read = partial(told_by_folder, folder, params, task)
     known = dict(library.trials.of(folder, (*TELLING, METRICS), read, also=(task, *params)))
+    is_run = known.pop("is_run")
     del known["living"]
-    return {**known, "id": library.place(folder, "trial").id if known.pop("is_run") else None}
+    return {**known, "id": library.place(folder, "trial").id if is_run else None}
 
 
 def continued(
