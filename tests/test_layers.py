@@ -32,6 +32,7 @@ ABOVE = {
             "predictor",
             "preflight",
             "repeat",
+            "repetition",
             "resume",
             "varied",
             "run",

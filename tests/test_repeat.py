@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.forked import Command
+from tests.test_repetition import of_seeds, write_trial
 from visrun import launch, repeat
 from visrun.config.compose import resolve
 from visrun.errors import ConfigError
-from visrun.repeat import Repetition
+from visrun.repetition import Repetition, finished
 from visrun.spread import spread
-from visrun.varied import Varied
 
 # A training that takes no time: its accuracies follow from the seed, and a seed may fail.
 FAKE = """
@@ -43,18 +42,6 @@ pictures.draw = lambda *_, **__: []
 visrun.run = sys.modules["visrun.run"] = types.ModuleType("visrun.run")
 visrun.run.execute = execute
 """
-
-
-def seeds(*values: int) -> Varied:
-    return Varied("seeds", values)
-
-
-def write_trial(
-    folder: Path, number: int, seed: int, status: str = "finished", fingerprint: str = "", **result: Any
-) -> None:
-    (folder / str(number)).mkdir(parents=True)
-    content = {"seed": seed, "data": {"fingerprint": fingerprint}, "result": {"status": status, **result}}
-    (folder / str(number) / "experiment.json").write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize(
@@ -101,20 +88,6 @@ def test_the_leader_alone_is_told_to_run_again_what_failed(
     assert ("hydra.sweeper.retry_failed=true" in asked) == again
 
 
-def test_the_finished_runs_count_and_of_one_seed_the_later(tmp_path: Path) -> None:
-    write_trial(tmp_path, 0, seed=1, val={"accuracy": 0.25}, test={"accuracy": 0.5, "f1": float("nan")})
-    write_trial(tmp_path, 1, seed=0, status="killed", val={"accuracy": 0.0})
-    write_trial(tmp_path, 2, seed=2, val={"accuracy": 0.75})
-    write_trial(tmp_path, 10, seed=2, val={"accuracy": 1.0}, test=None)
-    write_trial(tmp_path, 3, seed=5)
-    (tmp_path / "best").mkdir()
-    (tmp_path / "11").mkdir()
-    assert repeat.finished(tmp_path, seeds(0, 1, 2)) == [
-        Repetition(1, tmp_path / "0", {"val/accuracy": 0.25, "test/accuracy": 0.5}),
-        Repetition(2, tmp_path / "10", {"val/accuracy": 1.0}),
-    ]
-
-
 def test_the_monitored_metric_stands_first_and_each_counts_its_own_runs() -> None:
     runs = [
         Repetition(0, Path("0"), {"val/f1": 0.5, "val/accuracy": 0.5, "test/accuracy": 1.0}),
@@ -132,30 +105,15 @@ def test_seeds_that_hold_out_images_of_their_own_share_the_others(
     for number, value in enumerate([0.5, 0.75]):
         noted = {"fingerprints": {"val": held_out[number]}, "data": {"splits": {"train": 80, "val": 20, "test": 10}}}
         write_trial(tmp_path, number, seed=number, val={"accuracy": value}, test={"accuracy": value}, **noted)
-    found = repeat.summary(repeat.finished(tmp_path, seeds(0, 1)), monitor="accuracy")
+    found = repeat.summary(finished(tmp_path, of_seeds(0, 1)), monitor="accuracy")
     assert found["val/accuracy"] == spread([0.5, 0.75], overlap=overlap)
     assert found["test/accuracy"] == spread([0.5, 0.75])
 
 
-def test_runs_before_the_dataset_changed_count_for_nothing(tmp_path: Path) -> None:
-    for number, (seed, data) in enumerate([(0, "old"), (1, "old"), (2, "new"), (1, "new")]):
-        write_trial(tmp_path, number, seed=seed, val={"accuracy": 0.5}, fingerprint=data)
-    every = repeat.finished(tmp_path, seeds(0, 1, 2))
-    assert [(run.value, run.data) for run in every] == [(0, "old"), (1, "new"), (2, "new")]
-    assert [run.value for run in repeat.of_one_dataset(every)] == [1, 2]
-    assert repeat.of_one_dataset([]) == []
-
-
-@pytest.mark.parametrize("data", [{}, {"splits": 3}, {"splits": {"val": 3}}, {"splits": {"train": 0, "val": "x"}}])
-def test_a_run_that_does_not_say_its_images_shares_none(tmp_path: Path, data: dict[str, object]) -> None:
-    write_trial(tmp_path, 0, seed=0, val={"accuracy": 0.5}, data=data)
-    assert repeat.finished(tmp_path, seeds(0))[0].share == 0.0
-
-
-def told(words: list[str], *metrics: dict[str, float], held_out: str = "aa") -> list[str]:
-    runs = [Repetition(i, Path(str(i)), values, held_out[i : i + 1]) for i, values in enumerate(metrics)]
+def told(words: list[str], *metrics: dict[str, float]) -> list[str]:
+    runs = [Repetition(i, Path(str(i)), values) for i, values in enumerate(metrics)]
     return repeat.lines(
-        repeat.summary(runs, monitor="accuracy"), runs, resolve(words).settings, seeds(*range(len(runs)))
+        repeat.summary(runs, monitor="accuracy"), runs, resolve(words).settings, of_seeds(*range(len(runs)))
     )
 
 
@@ -186,9 +144,9 @@ def test_a_split_by_seed_is_said_where_the_seeds_held_out_other_images(
     for number in range(2):
         noted = {"fingerprints": {"val": held_out[number]}} if held_out else {}
         write_trial(tmp_path, number, seed=number, val={"accuracy": 0.5}, **noted)
-    runs = repeat.finished(tmp_path, seeds(0, 1))
+    runs = finished(tmp_path, of_seeds(0, 1))
     shown = repeat.lines(
-        repeat.summary(runs, monitor="accuracy"), runs, resolve(["data.root=photos"]).settings, seeds(0, 1)
+        repeat.summary(runs, monitor="accuracy"), runs, resolve(["data.root=photos"]).settings, of_seeds(0, 1)
     )
     assert (repeat.SPLIT_NOTE in shown) == is_said
 
@@ -299,7 +257,7 @@ def test_the_statistics_stand_in_the_sweeps_run(tmp_path: Path, monkeypatch: pyt
     sweep.start()
     run_id = sweep.wait()
     assert sweep.finish("finished") is None
-    repeat.conclude(folder, seeds(0, 1), resolve([f"tracking.uri={uri}"]))
+    repeat.conclude(folder, of_seeds(0, 1), resolve([f"tracking.uri={uri}"]))
     run = MlflowClient(uri).get_run(str(run_id))
     assert (run.info.status, run.data.metrics["repeat/test/accuracy/mean"]) == ("FINISHED", 0.5)
     assert run.data.metrics["repeat/test/f1/_less-than sign_30/mean"] == 0.5

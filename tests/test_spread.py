@@ -42,6 +42,12 @@ def test_the_noise_of_single_precision_is_no_spread() -> None:
     assert spread([0.41667, 0.41666]).std > 0
 
 
+def test_differences_have_the_rounding_of_what_they_were_taken_of() -> None:
+    noisy = [0.0037, 0.0037 + 3e-8]
+    assert spread(noisy).std > 0 and spread(noisy, scale=0.94).std == 0
+    assert spread([1.0, 2.0, 3.0], scale=3.0) == spread([1.0, 2.0, 3.0])
+
+
 @pytest.mark.parametrize("value", [0.1, 0.0, -3.3, 1e300])
 def test_equal_values_have_no_spread(value: float) -> None:
     assert spread([value] * 7) == Spread(7, value, 0.0, value, value)

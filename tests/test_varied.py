@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from visrun.errors import ConfigError
-from visrun.varied import Varied, read_words, sweep_over
+from visrun.varied import Varied, read_words, sweep_over, varied_in
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,22 @@ def test_what_is_no_repeat_is_one_line(words: list[str], line: str) -> None:
 @pytest.mark.parametrize("name", ["none", "auto"])
 def test_a_pruner_that_prunes_no_repeat_is_let_through(name: str) -> None:
     assert read_words([f"hydra/sweeper/pruner={name}"])[1] == [f"hydra/sweeper/pruner={name}"]
+
+
+@pytest.mark.parametrize(
+    ("runs", "varied"),
+    [
+        ([{"seed": 7, "folder": "0"}, {"seed": 3}, {"seed": 7}], Varied("seeds", (7, 3))),
+        ([{"fold": "2/3", "folder": "1"}], Varied("folds", ("1/3", "2/3", "3/3"))),  # the others failed
+        ([], None),
+        ([{"folder": "0"}], None),
+        ([{"seed": True}, {"seed": "1"}, 3], None),
+        ([{"fold": "2/x"}], None),
+        ([{"fold": "2"}], None),
+        ("seeds", None),
+        (None, None),
+    ],
+)
+def test_a_report_tells_what_varied(runs: object, varied: Varied | None) -> None:
+    assert varied_in({"runs": runs}) == varied
+    assert varied_in({}) is None

@@ -48,7 +48,8 @@ VERBS = {
         usage="visrun compare RUN_OR_TRIAL_OR_SWEEP... [out=compare.html] [pictures=8] [device=cpu]",
         about=(
             "Where runs differ: settings and metrics side by side, and one page with curves and predictions on the "
-            "same images (pictures=0: without these). A sweep's folder stands for its best trials."
+            "same images (pictures=0: without these). A sweep's folder stands for its best trials; repeats are also "
+            "compared pair by pair of their seeds or folds."
         ),
     ),
     "evaluate": Verb(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,38 +15,21 @@ from visrun.config.fields import show
 from visrun.config.overrides import SWEEP_DIR, SWEEPING, hydra_value, hydra_words
 from visrun.config.settings import Settings
 from visrun.console import Screen
-from visrun.errors import ConfigError, UserError
-from visrun.files import part_of, write_atomic
-from visrun.numbers import MISSING, number, numbers_of
-from visrun.record.run_folder import read_json
+from visrun.errors import ConfigError
+from visrun.files import write_atomic
+from visrun.numbers import MISSING, number
 from visrun.record.sweep_files import REPORT
-from visrun.run_files import FILE_NAME
+from visrun.repetition import Repetition, finished, hold_out_others, in_order, of_one_dataset, overlap_of, split_of
 from visrun.spread import Spread, spread
 from visrun.tables import TASKS
-from visrun.tables.entries import SYNTHETIC
 from visrun.text import columns
 from visrun.tracking import open_tracker
 from visrun.tracking.names import RECORD, experiment_of
 from visrun.varied import Varied, read_words, sweep_over
 
 RETRY = "hydra.sweeper.retry_failed"
-SPLITS = ("val", "test")
 SPLIT_NOTE = "data without a val split: each seed holds out other images of train, and val/ measures that as well"
 FOLD_NOTE = "folds share training images: the intervals are wider for it (Nadeau and Bengio, 2003)"
-
-
-@dataclass(frozen=True)
-class Repetition:
-    """A finished run of the repeat: its seed or fold, its folder, its metrics as ``val/NAME`` and ``test/NAME``, the
-    fingerprints of its dataset and of its validation images, and how many of these there are for one that it learns
-    from."""
-
-    value: int | str
-    folder: Path
-    metrics: dict[str, float]
-    data: str = ""
-    held_out: str = ""
-    share: float = 0.0
 
 
 def main(words: Sequence[str]) -> int:
@@ -124,46 +107,6 @@ def conclude(folder: Path, varied: Varied, resolved: Resolved) -> None:
     print(f"written: {folder / REPORT}")
 
 
-def finished(folder: Path, varied: Varied) -> list[Repetition]:
-    """The finished runs below ``folder``, one for each seed or fold that has one, in their order.
-
-    Of one that was run again, after its first run was stopped, the later one counts.
-    """
-    runs: dict[int | str, Repetition] = {}
-    for place in sorted((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name)):
-        try:
-            content = read_json(place / FILE_NAME)
-        except UserError:
-            continue
-        result, value = content.get("result") or {}, varied.of(content)
-        if value is not None and value in varied.values and result.get("status") == "finished":
-            data = str(part_of(content, "data").get("fingerprint", ""))
-            held_out = str(part_of(result, "fingerprints").get("val", ""))
-            runs[value] = Repetition(value, place, _metrics(result), data, held_out, _share(part_of(result, "data")))
-    return [runs[value] for value in varied.values if value in runs]
-
-
-def of_one_dataset(runs: Sequence[Repetition]) -> list[Repetition]:
-    """Those on the dataset of the latest run, which may be another than that of those before it."""
-    latest = max(runs, key=lambda run: int(run.folder.name), default=None)
-    return [run for run in runs if latest and run.data == latest.data]
-
-
-def _metrics(result: Mapping[str, Any]) -> dict[str, float]:
-    return {f"{split}/{key}": value for split in SPLITS for key, value in numbers_of(result.get(split)).items()}
-
-
-def _share(data: Mapping[str, Any]) -> float:
-    """How many images a run validated on for one that it learnt from; 0 where it does not say."""
-    val, train = (part_of(data, "splits").get(split) for split in ("val", "train"))
-    return val / train if isinstance(val, int) and isinstance(train, int) and train > 0 else 0.0
-
-
-def _hold_out(runs: Sequence[Repetition]) -> bool:
-    """Whether the seeds of runs decide which of the same images they learn from and which they validate on."""
-    return len({run.held_out for run in runs if run.held_out}) > 1
-
-
 def summary(runs: Sequence[Repetition], *, monitor: str, folds: float = 0.0) -> dict[str, Spread]:
     """The spread of each metric over the runs that have it: val before test, and of each the monitored one first.
 
@@ -172,15 +115,11 @@ def summary(runs: Sequence[Repetition], *, monitor: str, folds: float = 0.0) -> 
         monitor: The metric that picks the best epoch.
         folds: The overlap of the folds of a cross-validation, see `spread`; 0 of seeds, whose own hold-outs overlap.
     """
-    held_out = max(run.share for run in runs) if _hold_out(runs) and not folds else folds
-    keys = list(dict.fromkeys(key for run in runs for key in run.metrics))
-    keys.sort(
-        key=lambda key: (SPLITS.index(key.partition("/")[0]), key.partition("/")[2].removeprefix(SYNTHETIC) != monitor)
-    )
+    keys = in_order((key for run in runs for key in run.metrics), monitor)
     return {
         key: spread(
             [run.metrics[key] for run in runs if key in run.metrics],
-            overlap=held_out if key.startswith("val/") else folds,
+            overlap=overlap_of(runs, split_of(key), folds=folds),
         )
         for key in keys
     }
@@ -213,7 +152,7 @@ def lines(found: Mapping[str, Spread], runs: Sequence[Repetition], settings: Set
         text.append(f"{REPORT} holds {len(found) - len(shown)} more, of single classes or targets")
     if varied.word == "folds":
         return [*text, FOLD_NOTE]
-    return [*text, SPLIT_NOTE] if _hold_out(runs) else text
+    return [*text, SPLIT_NOTE] if hold_out_others(runs) else text
 
 
 def _number(value: float | None) -> str:

@@ -34,7 +34,7 @@ class Spread:
     high: float | None = None
 
 
-def spread(values: Sequence[float], *, overlap: float = 0.0) -> Spread:
+def spread(values: Sequence[float], *, overlap: float = 0.0, scale: float = 0.0) -> Spread:
     """The spread of finite values, at least one.
 
     The interval takes the values for independent draws from a normal distribution (Student 1908, Biometrika 6).
@@ -45,6 +45,7 @@ def spread(values: Sequence[float], *, overlap: float = 0.0) -> Spread:
             is measured on for one that it learns from. It stands for the correlation between them, and the variance of
             the mean is 1/n + overlap, not 1/n, times that of the values (Nadeau and Bengio, "Inference for the
             Generalization Error", Machine Learning 52, 2003, section 3).
+        scale: Of differences: the largest number that they were taken of, whose rounding they have.
     """
     from scipy.special import stdtrit
 
@@ -53,7 +54,7 @@ def spread(values: Sequence[float], *, overlap: float = 0.0) -> Spread:
     if n == 1:
         return Spread(1, mean)
     std = statistics.stdev(values)
-    if std < ROUNDING * max(map(abs, values)):
+    if std < ROUNDING * max(scale, *map(abs, values)):
         std = 0.0
     half = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2)) * std * math.sqrt(1 / n + overlap)
     return Spread(n, mean, std, mean - half, mean + half)

@@ -1,4 +1,4 @@
-"""The words of ``visrun repeat``: which seeds or folds its runs have, and the sweep that runs them."""
+"""The words of ``visrun repeat``: which seeds or folds its runs have, the sweep that runs them, their report."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from visrun.config.sweeper import AUTO
 from visrun.config.sweeper import NAME as SWEEPER
 from visrun.errors import ConfigError
 from visrun.files import part_of
+from visrun.numbers import is_int
 
 USUAL, MOST = 5, 1000  # runs
 VARIED = {"seeds": "seed", "folds": "data.fold"}  # what is typed -> the setting that it gives each run
@@ -112,3 +113,17 @@ def sweep_over(varied: Varied) -> list[str]:
     points = ",".join(f"{{{varied.key}:{seed}}}" for seed in varied.values)
     sweeper = [f"hydra.sweeper.n_trials={count}", f"hydra.sweeper.start_points=[{points}]"]
     return [space, "hydra/sweeper/sampler=grid", *sweeper]
+
+
+def varied_in(report: Mapping[str, Any]) -> Varied | None:
+    """The seeds of the runs in a repeat.json, or all folds of its cross-validation; None where it tells of neither."""
+    listed = report.get("runs")
+    runs = [run for run in listed if isinstance(run, dict)] if isinstance(listed, list) else []
+    seeds = [run["seed"] for run in runs if is_int(run.get("seed"))]
+    if seeds:
+        return Varied("seeds", tuple(dict.fromkeys(seeds)))
+    counts = [run["fold"].partition("/")[2] for run in runs if isinstance(run.get("fold"), str)]
+    try:
+        return Varied("folds", tuple(_folds(counts[0]))) if counts else None
+    except ConfigError:
+        return None

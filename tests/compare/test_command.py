@@ -88,6 +88,18 @@ def test_what_was_chosen_of_a_sweep_is_said(two, write_run, capsys, tmp_path: Pa
     assert "the best 10 of 11 trials by accuracy" in (tmp_path / "compare.html").read_text(encoding="utf-8")
 
 
+def test_repeats_are_paired_on_the_terminal_and_on_the_page(write_repeat, two, capsys, tmp_path: Path) -> None:
+    for name, gain in (("r", 0.0), ("s", 0.125)):
+        write_repeat(name, {seed: seed / 4 + gain * (1 + seed / 100) for seed in range(3)})
+    assert cli.main(["compare", "r", "s", "pictures=0"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("s against r, paired by seeds 0, 1, 2\nmetric ")
+    assert shown.count(" better\n") == 2 and "\n\n6 runs of task=classification\n" in shown
+    assert "s against r, paired" in (tmp_path / "compare.html").read_text(encoding="utf-8")
+    assert cli.main(["compare", "r", "s", "a", "pictures=0"]) == 0
+    assert "against" not in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_real_runs_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     short = ["max_epochs=1", "tracking=none", "data.image_size=16", "data.train_fraction=0.1", "run.device=cpu"]

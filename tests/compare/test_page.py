@@ -15,6 +15,8 @@ import pytest
 from visrun.compare.find import find
 from visrun.compare.gallery import Cell, Gallery, Sample
 from visrun.compare.page import page
+from visrun.compare.pairs import pairings
+from visrun.compare.repeats import repeats
 from visrun.compare.runs import read_run
 from visrun.figures.palette import COLOURS
 
@@ -53,7 +55,8 @@ class Reader(HTMLParser):
 
 
 def made(*folders, gallery: Gallery | None = None, remarks: Sequence[str] = ()) -> str:
-    return page(find(folders)[0], gallery or Gallery(), remarks=remarks, made=datetime(2026, 1, 31, 12, 0))
+    runs, when = find(folders)[0], datetime(2026, 1, 31, 12, 0)
+    return page(runs, gallery or Gallery(), pairings=pairings(repeats(folders, runs)), remarks=remarks, made=when)
 
 
 def check(text: str) -> Reader:
@@ -88,6 +91,26 @@ def test_a_plain_comparison(write_run) -> None:
     assert len(reader.of("svg")) == 4
     assert [attrs["data-toggle"] for attrs in reader.of("button")] == ["0", "1"]
     assert "2026-01-31 12:00" in told
+
+
+def test_repeats_stand_paired_before_all_else(write_repeat) -> None:
+    a, b = write_repeat("a", {0: 0.5, 1: 0.75}), write_repeat("b <i>", {0: 0.625, 1: 0.876})
+    text = made(a, b)
+    reader = check(text)
+    told = " ".join(" ".join(reader.texts).split())
+    assert "b <i> against a, paired by seeds 0, 1" in told
+    assert "val/ accuracy 2 0.6250 0.7505 0.1255 0.1191 to 0.1319 better test/" in told
+    assert "b <i> is better or worse where that excludes 0, 2 of 2 metrics" in told
+    assert text.index('id="repeats"') < text.index('id="settings"')
+    assert "What differs" in told and "b <i>/1" in told
+    assert 'id="repeats"' not in made(a)
+
+
+def test_pairs_without_an_interval_have_no_value_there(write_repeat) -> None:
+    reader = check(made(write_repeat("a", {0: 0.5}), write_repeat("b", {1: 0.75})))
+    told = " ".join(" ".join(reader.texts).split())
+    assert "val/ accuracy 0 0.5000 0.7500 – no value – no value – no value test/" in told
+    assert "none of their seeds is the same" in told
 
 
 def test_no_run_is_best_on_other_images(write_run) -> None:

@@ -1,4 +1,5 @@
-"""``visrun compare RUN...``: the tables on the terminal first, then the page with the pictures."""
+"""``visrun compare RUN...``: the tables on the terminal first, those of repeats before all, then the page with the
+pictures."""
 
 from __future__ import annotations
 
@@ -11,6 +12,9 @@ from visrun.arguments import VERBS, options
 from visrun.compare.find import find
 from visrun.compare.gallery import Gallery
 from visrun.compare.page import page
+from visrun.compare.pairs import as_text as pairs_as_text
+from visrun.compare.pairs import pairings
+from visrun.compare.repeats import repeats
 from visrun.compare.runs import Run
 from visrun.compare.tables import as_text
 from visrun.config import settings
@@ -41,8 +45,12 @@ def main(words: Sequence[str]) -> int:
     _, wrong = validate(settings.Run, {"device": asked["device"]})
     if wrong:
         raise ConfigError(list(wrong.values()))
-    runs, remarks = find([Path(name) for name in names])
-    print(as_text(runs, width=shutil.get_terminal_size((120, 24)).columns))
+    folders, width = [Path(name) for name in names], shutil.get_terminal_size((120, 24)).columns
+    runs, remarks = find(folders)
+    beside = pairings(repeats(folders, runs))
+    for pairing in beside:
+        print(pairs_as_text(pairing, width=width), end="\n\n")
+    print(as_text(runs, width=width))
     for line in remarks:
         print(line)
     sys.stdout.flush()
@@ -51,7 +59,7 @@ def main(words: Sequence[str]) -> int:
     gallery = _predicted(runs, count, asked["device"])
     for reason in gallery.reasons if count else ():
         print(f"pictures: left out: {reason}")
-    html = page(runs, gallery, remarks=remarks)
+    html = page(runs, gallery, pairings=beside, remarks=remarks)
     write_named(out, html.encode(errors="backslashreplace"))  # names may be no text
     print(f"page: {out.absolute()}")
     return 0

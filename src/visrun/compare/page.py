@@ -12,14 +12,17 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
+from itertools import groupby
 from pathlib import Path
 
 from visrun.compare.charts import as_svg, charts
 from visrun.compare.gallery import Cell, Gallery
+from visrun.compare.pairs import BETTER, PairedRow, Pairing, cells
 from visrun.compare.runs import Run, judging, ranked, same_images, same_ruler
 from visrun.compare.tables import Row, common, differences, metrics, notes, outcomes
 from visrun.figures.palette import COLOURS
-from visrun.numbers import number
+from visrun.numbers import MISSING, number
+from visrun.repetition import split_of
 from visrun.run_files import is_of_class
 
 LONG = 20  # letters from which a value gets a wider column
@@ -27,12 +30,20 @@ WIDE = 1.7  # width by height from which a picture gets a wide place
 NOTHING = '<td class="none"><span aria-hidden="true">–</span><span class="unseen">no value</span></td>'
 
 
-def page(runs: Sequence[Run], gallery: Gallery, *, remarks: Sequence[str] = (), made: datetime | None = None) -> str:
+def page(
+    runs: Sequence[Run],
+    gallery: Gallery,
+    *,
+    pairings: Sequence[Pairing] = (),
+    remarks: Sequence[str] = (),
+    made: datetime | None = None,
+) -> str:
     """The whole page.
 
     Args:
         runs: Two or more, of one task.
         gallery: Their predictions, or why there are none.
+        pairings: The repeats that the runs are of, each beside the first.
         remarks: Further lines for the reader, such as which trials were chosen.
         made: Time of the comparison; None = now.
     """
@@ -53,6 +64,7 @@ def page(runs: Sequence[Run], gallery: Gallery, *, remarks: Sequence[str] = (), 
             f"<title>{title}: {escape(task)}</title>\n<style>{style}{_styles(len(runs))}</style>\n</head>\n<body>",
             f'<header><p class="kind">{escape(task.replace("_", " "))}</p><h1>{title}</h1>',
             f"{_verdict(runs)}</header>\n<main>",
+            *_pairings(pairings),
             _remarks([*notes(runs), *remarks]),
             *_differences(runs),
             *_results(runs),
@@ -111,6 +123,29 @@ def _remarks(lines: Sequence[str]) -> str:
     return f'<ul class="remarks">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>' if lines else ""
 
 
+def _pairings(pairings: Sequence[Pairing]) -> Iterable[str]:
+    if not pairings:
+        return
+    yield '<section aria-labelledby="repeats"><h2 id="repeats">Repeats, pair by pair</h2>'
+    for pairing in pairings:
+        yield f"<p>{escape(pairing.title)}</p>"
+        if pairing.rows:
+            heads = "".join(f'<th scope="col" class="{_long(name)}">{escape(name)}</th>' for name in pairing.head[1:])
+            splits = groupby(pairing.rows, key=lambda row: split_of(row.metric))
+            bodies = "".join(f"<tbody>{''.join(map(_pairing_row, rows))}</tbody>" for _, rows in splits)
+            yield _framed(f"<thead><tr><td></td>{heads}</tr></thead>{bodies}", pairing.title)
+        yield "".join(f'<p class="note">{escape(line)}</p>' for line in pairing.notes)
+    yield "</section>"
+
+
+def _pairing_row(row: PairedRow) -> str:
+    label, *values = cells(row)
+    shown = [NOTHING if cell == MISSING else f'<td class="value">{escape(cell)}</td>' for cell in values]
+    if row.verdict == BETTER:
+        shown[-1] = f'<td class="top">{BETTER}</td>'
+    return f'<tr><th scope="row">{_breakable(label)}</th>{"".join(shown)}</tr>'
+
+
 def _differences(runs: Sequence[Run]) -> Iterable[str]:
     rows, same = differences(runs), common(runs)
     yield '<section aria-labelledby="settings"><h2 id="settings">What differs</h2>'
@@ -140,11 +175,15 @@ def _table(runs: Sequence[Run], groups: Sequence[Sequence[Row]], caption: str) -
         f'<th scope="col" class="run-{i}{_long(run.name)}">{_swatch(run.name)}</th>' for i, run in enumerate(runs)
     )
     bodies = "".join(f"<tbody>{''.join(map(_table_row, rows))}</tbody>" for rows in groups if rows)
+    return _framed(f"<thead><tr><td></td>{heads}</tr></thead>{bodies}", caption)
+
+
+def _framed(content: str, caption: str) -> str:
+    """A table that scrolls by itself where it is too wide."""
     told = escape(caption, quote=True)
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="{told}"><table>'
-        f'<caption class="unseen">{escape(caption)}</caption>'
-        f"<thead><tr><td></td>{heads}</tr></thead>{bodies}</table></div>"
+        f'<caption class="unseen">{escape(caption)}</caption>{content}</table></div>'
     )
 
 
