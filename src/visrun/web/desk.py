@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from visrun.web.resources import Resources
 from visrun.web.roots import Roots
 from visrun.web.state import UI
 from visrun.web.tries import Tries
-from visrun.web.usual import usual_values
+from visrun.web.usual import Usual
 
 
 @dataclass
@@ -59,7 +58,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.composer = Composer(self.cwd, self.always)
-        self.library = Library(self.cwd, self.always, self.roots, partial(usual_values, composer=self.composer))
+        self.library = Library(self.cwd, self.always, self.roots, Usual(self.composer).of)
         self.processes = Processes(self.cwd, self.always, self.roots)
         self.datasets = Datasets(self.roots, self.cwd)
         self.mlflow, self.tries = Mlflow(self.cwd, self.roots), Tries(self.cwd, self.roots, self.always)

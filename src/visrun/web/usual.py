@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,30 @@ from visrun.web.composer import Composer
 from visrun.web.entered import words
 from visrun.web.form import flat_values
 
+REMEMBERED = 256  # combinations of choices
 DECIDERS = (*CHOICES, "max_epochs")  # hyperparameters that others follow: an option's own, the warm-up
+
+
+class Usual:
+    """What runs would have of themselves, composed once for all runs of the same choices.
+
+    Args:
+        composer: Of the page.
+    """
+
+    def __init__(self, composer: Composer) -> None:
+        self.composer, self._known = composer, OrderedDict[str, dict[str, Any]]()
+
+    def of(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """`usual_values` of the content of an experiment.json."""
+        parts = {name: part_of(content, name).get("name") for name in ("model", *FORM_GROUPS)}
+        root, decided = part_of(content, "data").get("root"), part_of(content, "hyperparameters")
+        key = repr((content.get("task"), root, parts, [decided.get(name) for name in DECIDERS]))
+        if key not in self._known:
+            self._known[key] = usual_values(content, self.composer)
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return self._known[key]
 
 
 def usual_values(content: Mapping[str, Any], composer: Composer) -> dict[str, Any]:
