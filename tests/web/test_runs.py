@@ -257,6 +257,18 @@ def facts(**experiment: Any) -> Facts:
     return Facts(Path(), content | experiment, status, {}, os.getpid())
 
 
+@pytest.mark.parametrize(
+    ("code", "rows", "resumes"), [(2, [], False), (1, [], True), (2, [row(1, 0.5)], True), (143, [], True)]
+)
+def test_what_was_refused_before_its_first_epoch_is_not_gone_on_with(
+    code: int, rows: list[dict[str, Any]], resumes: bool, tmp_path: Path
+) -> None:
+    status = {"state": "failed", "exit_code": code}
+    folder = write(tmp_path, result={"status": "failed"}, status=status, rows=rows)
+    told = detail(folder)
+    assert (told["exit_code"], told["can_resume"], told["can_edit"]) == (code, resumes, True)
+
+
 def test_progress_by_hand() -> None:
     rows = [row(1, 0.5, 3.0), row(2, 0.7, 2.0), row(3, 0.6, 2.5)]
     told = progress(facts(), [{**one, "time/epoch": 10.0 + one["epoch"], "time/total": 36.0} for one in rows])

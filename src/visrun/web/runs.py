@@ -61,11 +61,18 @@ def detail(folder: Path) -> dict[str, Any]:
         "command": facts.ui.get("command"),
         "pictures": pictures(folder),
         "can_stop": facts.pid is not None and state in ("starting", "running"),
-        "can_resume": not facts.living and state in ("killed", "failed", "unfinished") and bool(facts.experiment),
+        "can_resume": can_resume(facts, rows),
         "can_try": os.path.isfile(RunFolder(folder).best),  # noqa: PTH113 (it may lie where we may not look)
         "threshold": entry.threshold if entry and _has_threshold(entry, result) else "",
         "can_edit": (folder / FILE_NAME).is_file() or "form" in facts.ui,
     }
+
+
+def can_resume(facts: Facts, rows: Rows) -> bool:
+    """Whether there is something to go on with; what was refused before its first epoch would be refused again."""
+    refused = facts.exit_code == UserError.exit_code and not rows
+    left = facts.state in ("killed", "failed", "unfinished") and not facts.living
+    return left and bool(facts.experiment) and not refused
 
 
 def _has_threshold(entry: TaskEntry, result: Mapping[str, Any]) -> bool:
