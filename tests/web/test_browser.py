@@ -1060,11 +1060,30 @@ def test_all_images_are_decoded_where_that_is_asked_for(watched: Watched, served
     sync_api.expect(page.get_by_role("button", name="Decode all images, too")).to_have_count(0)
 
 
+def test_what_the_model_does_not_read_varies_only_together_with_it(watched: Watched) -> None:
+    page = watched.page
+    page.get_by_label("Task", exact=True).select_option("segmentation")
+    page.get_by_role("radio", name="Sweep").check()
+    page.get_by_label("Ready space", exact=True).select_option("regularization")
+    tick, command = page.locator("#vary-dropout"), page.locator("#command")
+    sync_api.expect(command).to_contain_text("dropout=")
+    page.get_by_label("Model", exact=True).select_option("lraspp")
+    sync_api.expect(tick).to_be_disabled()
+    sync_api.expect(page.locator("#vary-dropout-why")).to_contain_text("dropout is read only when")
+    sync_api.expect(command).to_contain_text("model=lraspp")
+    sync_api.expect(command).not_to_contain_text("dropout=")
+    page.locator("#vary-model").check()
+    sync_api.expect(tick).to_be_checked()
+    sync_api.expect(command).to_contain_text("dropout=")
+    assert page.get_by_label("dropout from", exact=True).is_visible()
+
+
 def test_a_unit_is_told_once(watched: Watched) -> None:
     page = watched.page
     page.get_by_text("More settings").click()
     for key, told in {
-        "max_epochs": "Passes over the training split at most. In epochs.",
+        "max_epochs": "Passes over the training split at most.",
+        "run-max_time": "Stop after this long, with everything saved. In seconds.",
         "augment-rotate": "Largest rotation to either side, in degrees.",
     }.items():
         sync_api.expect(page.locator(f"#field-{key}-help")).to_have_text(told)

@@ -167,7 +167,7 @@ function pictures(thumbnails) {
     thumbnails.map(({ src, label, name }) =>
       h(
         "figure",
-        { title: name },
+        { title: `${name}: ${label}` },
         h("img", { src, alt: `${name}: ${label}`, loading: "lazy" }),
         h("figcaption", {}, label),
       ),

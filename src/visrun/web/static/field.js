@@ -8,11 +8,12 @@ export function field(facts, { sources, title, choices }) {
   const id = `field-${facts.key.replaceAll(".", "-")}`;
   const input = control(facts, id, choices);
   const mark = h("span", { className: "mark", title: "changed by you", hidden: true }, "●");
+  const said = `${facts.label} ${facts.help}`.toLowerCase();
   const help = h(
     "span",
     { className: "help", id: `${id}-help` },
     facts.help,
-    facts.unit && !facts.help.toLowerCase().includes(facts.unit.toLowerCase()) ? ` In ${facts.unit}.` : "",
+    facts.unit && !said.includes(facts.unit.toLowerCase()) ? ` In ${facts.unit}.` : "",
   );
   const origin = h("span", { className: "origin" });
   const undo = () => {

@@ -2,6 +2,8 @@
 
 import { code, h, isNew } from "./dom.js";
 
+const WIDE = 1100; // pixels from which on a picture's labels cannot be read in one column
+
 export const heads = (titles) =>
   h("thead", {}, h("tr", {}, titles.map((title) => h("th", { scope: "col" }, title)))); // prettier-ignore
 
@@ -18,7 +20,9 @@ export function showPictures(place, id, pictures) {
       const address = `/api/runs/${id}/plots/${name}?${stamp}`;
       const picture = h("img", { src: address, alt: title, loading: "lazy" });
       const link = h("a", { href: address, target: "_blank", rel: "noopener" }, picture);
-      return h("figure", { className: "card" }, h("figcaption", {}, title), link);
+      const card = h("figure", { className: "card" }, h("figcaption", {}, title), link);
+      picture.addEventListener("load", () => card.classList.toggle("wide", picture.naturalWidth > WIDE));
+      return card;
     }),
   );
 }

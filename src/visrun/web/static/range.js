@@ -1,4 +1,5 @@
-// One field that may vary: its tick, its range or its choices, and whether the user has edited these since they were filled.
+// One field that may vary: its tick, its range or its choices, whether the user has edited these since they were
+// filled, and why nothing would read it.
 
 import { code, h, textField } from "./dom.js";
 
@@ -9,7 +10,9 @@ export function row(name, changed) {
   const id = `vary-${name.replaceAll(".", "-")}`;
   const tick = h("input", { type: "checkbox", id, onchange: changed });
   let choices = false,
-    edited = false;
+    edited = false,
+    why = "",
+    wanted = false; // whether it is ticked, once something reads it
   const touched = () => {
     edited = true;
     changed();
@@ -33,20 +36,41 @@ export function row(name, changed) {
   );
   list.inputMode = "text";
   const cells = [h("td", {}, low), h("td", {}, high), h("td", { className: "scale" }, scale, step)];
-  const whole = h("td", { colSpan: 3 }, list);
+  const whole = h("td", { colSpan: 3 }, list),
+    reason = h("td", { colSpan: 3, className: "why", id: `${id}-why` });
   const element = h("tr", {}, h("th", { scope: "row" }, h("label", { htmlFor: id }, tick, " ", code(name))));
 
   function set(space, on, own = false) {
     edited = own;
     choices = Array.isArray(space.choices) || !("low" in space);
-    tick.checked = on;
+    wanted = on;
+    tick.checked = on && !why;
     list.value = (space.choices ?? []).map(spelt).join(", ");
     low.value = space.low ?? "";
     high.value = space.high ?? "";
     step.value = space.step ?? "";
     scale.value = space.log ? "log" : space.step ? "step" : "even";
     step.hidden = scale.value !== "step";
-    element.replaceChildren(element.firstChild, ...(choices ? [whole] : cells));
+    show();
+  }
+
+  function show() {
+    element.replaceChildren(element.firstChild, ...(why ? [reason] : choices ? [whole] : cells));
+  }
+
+  const ticked = () => (why ? wanted : tick.checked);
+
+  // What nothing reads does not vary; its tick comes back with its reader.
+  function off(now) {
+    if (why === now) return;
+    wanted = ticked();
+    why = reason.textContent = now;
+    tick.checked = wanted && !why;
+    tick.disabled = why !== "";
+    element.classList.toggle("off", tick.disabled);
+    if (why) tick.setAttribute("aria-describedby", reason.id);
+    else tick.removeAttribute("aria-describedby");
+    show();
   }
 
   function value() {
@@ -71,7 +95,7 @@ export function row(name, changed) {
     }
   }
 
-  return { name, element, tick, set, value, markWrong, edited: () => edited };
+  return { name, element, tick, ticked, set, off, value, markWrong, edited: () => edited };
 }
 
 // A choice as its field shows it: one that is a list stands in brackets.

@@ -170,7 +170,8 @@ function line(run) {
         })
       : h("span", { className: "no-tick" });
   const sweep = run.kind === "sweep";
-  const name = !sweep ? run.task || "run" : DATED.test(run.name) ? kind(run) : run.name;
+  const name = !sweep ? "" : DATED.test(run.name) ? kind(run) : run.name;
+  const title = [name, run.model, run.task].filter(Boolean).join(" · ") || "run";
   const value = run.value === null || run.value === undefined ? "" : number(run.value);
   const many = run.wanted ? `${run.trials} / ${run.wanted}` : `${run.trials}`;
   const trials = `${many} ${many === "1" ? "trial" : "trials"}`;
@@ -185,7 +186,7 @@ function line(run) {
     h(
       "span",
       { className: "top" },
-      h("span", { className: "title" }, [name, sweep ? run.task : "", run.model].filter(Boolean).join(" · ")),
+      h("span", { className: "title" }, title),
       h("span", { className: "num", title: run.monitor ?? "" }, value),
     ),
     h(
@@ -197,7 +198,7 @@ function line(run) {
     ),
     differs(run).length ? h("span", { className: "differs" }, differs(run).join(" ")) : "",
   );
-  link.title = [run.name, run.root, ...(run.changed ?? [])].filter(Boolean).join("\n");
+  link.title = [title, run.name, run.root, ...(run.changed ?? [])].filter(Boolean).join("\n");
   return h("li", {}, tick, link);
 }
 

@@ -2,7 +2,7 @@
 
 import { post, ticket } from "./api.js";
 import { find, h, notice, say, textField } from "./dom.js";
-import { refresh, showCommand, watch } from "./form.js";
+import { refresh, showCommand, view, watch } from "./form.js";
 import { heads } from "./parts.js";
 import { row } from "./range.js";
 import { form, keep, kept } from "./store.js";
@@ -27,7 +27,7 @@ function restored() {
 // What the user made of the rows that are drawn.
 function remember() {
   if (!rows.length) return;
-  chosen.ticked = rows.filter((one) => one.tick.checked).map((one) => one.name);
+  chosen.ticked = rows.filter((one) => one.ticked()).map((one) => one.name);
   chosen.edited = Object.fromEntries(rows.filter((one) => one.edited()).map((one) => [one.name, one.value()]));
 }
 
@@ -218,6 +218,7 @@ function entered(id) {
 
 // The sweep's command, live; what is wrong with it stands below the ranges and at the start, which it blocks.
 async function plan() {
+  grey();
   mark();
   if (!active() || !offer || !find("trials")) return;
   const text = JSON.stringify(body());
@@ -227,6 +228,12 @@ async function plan() {
   } catch (error) {
     if (active() && text === JSON.stringify(body())) planned("", error.lines);
   }
+}
+
+// What the form's model does not read varies only together with the model.
+function grey() {
+  const varies = rows.some((one) => one.name === "model" && one.tick.checked);
+  for (const one of rows) one.off((!varies && view.fields[one.name]?.why) || "");
 }
 
 // In the form, whose value does not count for what varies.
