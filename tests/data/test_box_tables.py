@@ -54,6 +54,8 @@ DIALECTS = [
     ("/home/me/photos/a.jpg,4,5,14,25,cat",),
     ("b.jpg,,,,,", "a.jpg,4,5,14,25,cat"),
     ("a.jpg,4,5,14,25,cat,40,30",),
+    ("image,class,bbox_x,bbox_y,bbox_width,bbox_height,width,height", "a.jpg,cat,4,5,10,20,40,30"),
+    ("image,class,x_center,y_center,bbox_width,bbox_height,width,height", "a.jpg,cat,9,15,10,20,40,30"),
     ("\ufefffilename,class_id,class,xmin,ymin,xmax,ymax", "a.jpg,3,cat,4,5,14,25"),
 ]
 
@@ -320,9 +322,16 @@ def test_a_list_of_classes_names_ids(tmp_path: Path, ids: str, classes: tuple[st
     listing = box_tables.read(tmp_path)
     named = [classes[i] for i in listing.splits["all"][0].target.labels]
     assert listing.classes == classes
-    told = ("ids are named by the list of classes: 0 is cat",)
+    told = ("ids are named by the list of classes, in which 0 is cat",)
     assert listing.warnings == (told if classes == ("cat", "dog") else ())
     assert named == (["dog", "cat"] if ids == "1 0" else ["dog", "dog"] if ids == "1 1" else ids.split())
+
+
+def test_names_that_are_numbers_are_no_ids(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    write(tmp_path / "classes.txt", "1", "2", "3")
+    write(tmp_path / "boxes.csv", "image,class,xmin,ymin,xmax,ymax", "a.jpg,1,4,5,14,25", "a.jpg,2,4,5,14,25")
+    assert box_tables.read(tmp_path).classes == ("1", "2")
 
 
 def test_a_table_that_never_comes_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

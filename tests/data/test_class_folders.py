@@ -189,7 +189,16 @@ def test_images_and_their_labels_are_no_classes(tmp_path: Path, places: list[str
     assert not folder.recognise(tmp_path)
 
 
-@pytest.mark.parametrize("names", [("mask", "no_mask"), ("with_mask", "without_mask"), ("part_1", "part_2")])
+def test_faces_with_masks_are_no_masks(tmp_path: Path) -> None:
+    lay(tmp_path, [f"{who}/{what}/{i}.png" for who in "ab" for what in ("plain", "with_mask") for i in range(3)])
+    listing = folder.read(tmp_path)
+    assert (sum(map(len, listing.splits.values())), listing.warnings) == (12, ())
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("mask_images", "no_mask_images"), ("mask", "no_mask"), ("with_mask", "without_mask"), ("part_1", "part_2")],
+)
 def test_a_class_may_speak_of_masks_or_parts(tmp_path: Path, names: tuple[str, str]) -> None:
     lay(tmp_path, [f"{name}/1.png" for name in names])
     assert folder.recognise(tmp_path)

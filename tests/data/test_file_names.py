@@ -32,6 +32,11 @@ def photo(path: Path, shade: int = 0) -> None:
         ("katze_ä1", "katze_ä"),
         ("cat", "cat"),
         ("_", None),
+        ("scan_1700000000000000000_12345678_x", "scan_1700000000000000000_12345678_x"),
+        (
+            "rose_12345678_1234567890123456_1234567890123456789_n",
+            "rose_12345678_1234567890123456_1234567890123456789_n",
+        ),
     ],
 )
 def test_the_class_is_what_stands_beside_the_number(name: str, label: str | None) -> None:

@@ -239,6 +239,12 @@ def test_labels_that_labelme_gives_no_class_are_none(tmp_path: Path) -> None:
     assert listing.warnings == (told,)
 
 
+@pytest.mark.parametrize("name", ["line", "point", "points", "linestrip"])
+def test_a_class_may_be_called_as_a_type_of_shape(tmp_path: Path, name: str) -> None:
+    assert len(one(tmp_path, shape(name), shape())) == 2
+    assert labelme.read(tmp_path).classes == tuple(sorted(["cat", name]))
+
+
 def grouped(points: Any, kind: str = "polygon", label: str = "cat", group: Any = 0, **more: Any) -> dict[str, Any]:
     return shape(label, points, kind, group_id=group, **more)
 

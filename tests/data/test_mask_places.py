@@ -45,6 +45,7 @@ PLACES = [
     ("valid/a_jpg.rf.1f.jpg", "valid/a_jpg.rf.1f_mask.png", "val"),  # Roboflow
     ("images/a.jpg", "annotations/trimaps/a.png", "all"),  # Oxford-IIIT Pet
     ("images/deep/a.jpg", "masks/deep/a.png", "all"),
+    ("images/SceneA/a.jpg", "masks/sceneA/a.png", "all"),
     ("train/a.png", "train/Label/a_label.png", "train"),  # DAGM
     ("a.jpg", "masks/a.png", "all"),
     ("train/a_sat.jpg", "train/a_mask.png", "train"),  # DeepGlobe
@@ -135,6 +136,13 @@ def test_what_stands_around_all_names_of_masks_is_no_part_of_them(
     assert (listing.problems, listing.warnings) == ((), ())
     photo(tmp_path / "images" / "other.jpg")
     assert len(masks.read(tmp_path).problems) == len(names) + 1  # too few to be sure
+
+
+def test_images_in_folders_beside_that_of_masks_are_said(tmp_path: Path) -> None:
+    photo(tmp_path / "train" / "a.jpg")
+    mask(tmp_path / "train" / "masks" / "a.png")
+    photo(tmp_path / "train" / "more" / "b.jpg")
+    assert masks.read(tmp_path).warnings == ("1 images without a mask are left out, such as train/more/b.jpg",)
 
 
 def test_several_masks_of_an_image_are_no_images(tmp_path: Path) -> None:

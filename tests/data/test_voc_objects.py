@@ -155,6 +155,13 @@ def test_turned_boxes_of_a_middle_and_an_angle(tmp_path: Path) -> None:
     assert voc.recognise(tmp_path, "oriented_object_detection")
 
 
+def test_the_frame_of_a_turned_box_beside_an_upright_one_is_none(tmp_path: Path) -> None:
+    picture(tmp_path / "JPEGImages" / "a.jpg")
+    label(tmp_path / "Annotations" / "a.xml", item().replace("</object>", "<robndbox><cx></cx></robndbox></object>"))
+    (row,) = voc.read(tmp_path, masks=False).splits["all"]
+    assert (row.target.quads, row.target.boxes.tolist()) == (None, [[*map(float, BOX)]])
+
+
 def test_turned_boxes_of_corners_lie_beside_upright_ones(tmp_path: Path) -> None:
     """As DIOR-R has them, whose lists name the files."""
     corners = {"left_top": (5, 4), "right_top": (15, 8), "right_bottom": (13, 12), "left_bottom": (3, 8)}

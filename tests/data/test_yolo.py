@@ -159,6 +159,7 @@ def test_a_path_out_of_a_linked_dataset_starts_where_the_link_leads(tmp_path: Pa
         ("train: ../train/images\nval: ../valid/images\n", True),
         ("train: /content/a/images\nval: images\n", True),
         ("train: images\nval: ./images\n", False),
+        ("train: ../images\nval: ./images\n", False),
         ("train: /content/images\nval: /content/images\n", False),
     ],
 )
@@ -563,7 +564,8 @@ def pose(x: float, y: float, step: int) -> str:
 def test_keypoints_that_nothing_tells_of_are_no_outlines(
     tmp_path: Path, step: int, count: int, only_outlines: bool
 ) -> None:
-    lines = [pose(0.3, 0.2, step) + pose(0.7, 0.5, step), "", pose(0.5, 0.8, step)]
+    more = "".join(pose(0.3 + 0.1 * i, 0.4, step) for i in range(3))
+    lines = [pose(0.3, 0.2, step) + pose(0.7, 0.5, step), "", pose(0.5, 0.8, step), more]
     listing = build(tmp_path, *lines, only_outlines=only_outlines)
     several = listing.splits["train"][0].target
     assert (several.quads, several.outlines) == (None, None)

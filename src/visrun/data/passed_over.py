@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from visrun.data import files
 from visrun.data.folder_names import NO_CLASSES
 from visrun.data.listing import Listing
 from visrun.data.splits import ALL
+from visrun.errors import DataError
 from visrun.text import some
 
 FEWEST = 3  # images beside the folders of splits
@@ -17,12 +19,9 @@ OF_TRUTH = ("mask", "label", "annot", "seg", "truth", "gt", "panoptic", "depth",
 
 
 def passed_over(listing: Listing, root: Path) -> list[str]:
-    """Lines on folders of images beside those of the splits, none of which is used, on images right there, and on files
-    of kinds that are not read."""
-    if not root.is_dir():
+    """Lines on folders of images beside those of the splits, none of which is used, and on images right there."""
+    if ALL in listing.splits or not root.is_dir():
         return []
-    if ALL in listing.splits:
-        return unread_told(root)
     homes = {record.image.parent for records in listing.splits.values() for record in records}
     used = {folder for home in homes for folder in (home, *home.parents)}
     tops = {folder.parent for folder in used if folder != root and root in folder.parents and _is_split(folder)}
@@ -31,13 +30,15 @@ def passed_over(listing: Listing, root: Path) -> list[str]:
     if rest:
         shown = some(f"{files.shown(folder, root)}/" for folder in rest)
         lines = [f"the images in {shown} are in no split and left out: call a folder train, val or test to use it"]
-    lines += [line for top in sorted(tops - homes) for line in _beside(top, root)]
-    return lines + unread_told(root)
+    return lines + [line for top in sorted(tops - homes) for line in _beside(top, root)]
 
 
 def unread_told(*folders: Path) -> list[str]:
-    """A line on the images of kinds that are not read in these folders and below; [] without any."""
-    counts = sum(map(files.unread, folders), Counter[str]())
+    """A line on the images of kinds that are not read in these folders and below; [] without any, or where a folder
+    among them is closed."""
+    counts = Counter[str]()
+    with contextlib.suppress(DataError):
+        counts = sum(map(files.unread, folders), counts)
     told = some(f"{n:,} {suffix}" for suffix, n in counts.most_common())
     return [f"left out, since these files are not read: {told}"] if counts else []
 

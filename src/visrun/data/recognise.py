@@ -14,7 +14,7 @@ from visrun.data.derive import DERIVE
 from visrun.data.given import require_listing
 from visrun.data.listing import Listing, with_composed
 from visrun.data.marks import FORMS, form_of
-from visrun.data.passed_over import passed_over
+from visrun.data.passed_over import passed_over, unread_told
 from visrun.data.readers.common import split_in
 from visrun.data.regroup import regrouped
 from visrun.errors import DataError, UserError, closed, first_line
@@ -61,6 +61,7 @@ def read(
     home = files.home(root)
     listing = regrouped(with_composed(found), home)
     lines = [] if name == "folder" else passed_over(listing, home)  # whose reader says so itself
+    lines += unread_told(root) if root.is_dir() and name != "folder" else []
     return Recognised(kind=kind, layout=name, listing=replace(listing, warnings=(*listing.warnings, *lines)))
 
 

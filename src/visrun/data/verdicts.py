@@ -24,7 +24,7 @@ GOOD, DEFECT, SOMEWHERE, BESIDE, MADE = range(5)
 CLASSES = ("good", "defect")
 _GOOD = {
     *("good", "ok", "okay", "normal", "defect_free", "no_defect", "no_defects", "non_defective", "nondefective"),
-    *("nodefect", "undamaged", "intact", "pass", "passed", "gut", "io", "i.o.", "bon", "bueno", "buono", "goed"),
+    *("nodefect", "undamaged", "intact", "pass", "passed", "i.o.", "bueno", "buono", "goed"),
 }
 
 

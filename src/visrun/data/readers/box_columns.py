@@ -31,10 +31,10 @@ WRITTEN = (
     ("corners", ("x1", "y1", "x2", "y2")), ("corners", ("x0", "y0", "x1", "y1")),
     *(("sides", (*first, *second))
       for first in (("x", "y"), ("bboxx", "bboxy"), ("left", "top"), ("xmin", "ymin"))
-      for second in (("w", "h"), ("width", "height"), ("bboxwidth", "bboxheight"))),
+      for second in (("bboxwidth", "bboxheight"), ("w", "h"), ("width", "height"))),
     *(("middle", (*first, *second))
       for first in (("xcenter", "ycenter"), ("centerx", "centery"), ("xcentre", "ycentre"), ("cx", "cy"), ("xc", "yc"))
-      for second in (("w", "h"), ("width", "height"), ("bboxwidth", "bboxheight"))),
+      for second in (("bboxwidth", "bboxheight"), ("w", "h"), ("width", "height"))),
 )
 # fmt: on
 SIZE = (("width", "height"), ("imagewidth", "imageheight"), ("imgwidth", "imgheight"))

@@ -70,7 +70,7 @@ def read(root: Path, *, group: str | None = None) -> Listing:
     splits, wrong, used = listed(pictures, of_split, names, base, relative=relative)
     warnings = [f"{files.shown(file, base)} has no split in its name and is left out" for file in others]
     warnings += ["no coordinate is above 1: they are taken for shares of an image's sides"] if relative else []
-    warnings += [f"ids are named by the list of classes: 0 is {known[0]}"] if known else []
+    warnings += [f"ids are named by the list of classes, in which 0 is {known[0]}"] if known else []
     warnings += [f"columns not read: {some(unread)}"] if unread else []
     if not root.is_file():
         warnings += bare_splits(root, splits, used, mend="add {split}.csv")
@@ -148,7 +148,7 @@ def _named(pictures: Pictures, classes: tuple[str, ...]) -> tuple[str, ...]:
     """Put names in place of ids, where the table has ids alone and ``classes`` names them all; the names, or ()."""
     every = [made for several in pictures.values() for made in several.values()]
     ids = {name for made in every for name in made.names}
-    if not ids or not all(name.isdecimal() and int(name) < len(classes) for name in ids):
+    if not ids or ids <= {*classes} or not all(name.isdecimal() and int(name) < len(classes) for name in ids):
         return ()
     for made in every:
         made.names = [classes[int(name)] for name in made.names]
@@ -158,7 +158,7 @@ def _named(pictures: Pictures, classes: tuple[str, ...]) -> tuple[str, ...]:
 def _are_shares(pictures: Pictures) -> bool:
     """Whether boxes are written as shares of their image's sides, since none of all is as large as a pixel."""
     boxes = [box for several in pictures.values() for made in several.values() for box in made.boxes]
-    return bool(boxes) and all(0 <= number <= HIGHEST for box in boxes for number in box)
+    return bool(boxes) and all(1 - HIGHEST <= number <= HIGHEST for box in boxes for number in box)
 
 
 def _unnamed(used: set[Path]) -> Iterator[Path]:

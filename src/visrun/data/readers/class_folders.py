@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
@@ -19,13 +20,16 @@ from visrun.data.folder_names import (
     NO_CLASSES,
     VOC_XMLS,
 )
+from visrun.data.opening import opened
 from visrun.data.readers import common, image_lists, inspected, table
 from visrun.data.readers.good import LABELS
 from visrun.data.splits import ALL
+from visrun.errors import DataError
 from visrun.text import composed
 
 _NO_WAY = NO_CLASSES - {"data"}  # that does not lead to folders of splits
 _OF_LABELS = (*LABELME_JSONS, *VOC_XMLS, *DOTA_LABELS)  # those of YOLO's among them
+FACE_MASKS = {"with", "without", "no", "face", "wearing"}  # before "mask": what a picture shows
 FEWEST_PAIRS, NEARLY_ALL = 3, 0.9  # files beside those of their names, by number and share, which are no accident
 _TRUTH = ("groundtruth", "gtfine", "gtcoarse")
 _PARTS = re.compile(r"(.*[^a-z])?(part|batch|chunk|shard)[-_ ]?[0-9]+")
@@ -181,7 +185,7 @@ def _holds_masks(folder: Path, names: Mapping[str, Path]) -> bool:
     """Whether a folder's name says that it holds masks of the images in one of those beside it."""
     name = _letters(folder)
     if folder.name.lower() in ALWAYS_MASKS - NO_CLASSES:
-        return len(names) > 1
+        return len(names) > 1 and not any("nomask" in other or "withoutmask" in other for other in names)
     if _is_truth(name):
         return not all(map(_is_truth, names))
     bare = common.unmarked(name, (*AFTER_IMAGES, "gt"))
@@ -230,12 +234,19 @@ def parted(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _paired(several: Sequence[Path]) -> set[Path]:
-    """The files beside photographs of their names, if nearly all of either have such a partner: masks, or copies."""
+    """The files beside photographs of their names, if nearly all of either have such a partner: masks."""
     photographs = {path.stem for path in several if path.suffix.lower() not in files.MASK_SUFFIXES}
     others = {path for path in several if path.suffix.lower() in files.MASK_SUFFIXES}
     pairs = {path for path in others if path.stem in photographs}
     enough = len(pairs) >= max(FEWEST_PAIRS, NEARLY_ALL * len(photographs), NEARLY_ALL * len(others))
-    return pairs if enough else set()
+    return pairs if enough and _is_grey(min(pairs)) else set()
+
+
+def _is_grey(path: Path) -> bool:
+    """Whether a file holds one channel, as masks do and pictures that are numbered alike mostly do not."""
+    with contextlib.suppress(DataError), opened(path) as image:
+        return image.mode in ("1", "L", "P", "I", "I;16")
+    return False
 
 
 def _mask_folder(home: Path, folder: Path) -> Path | None:
@@ -244,7 +255,8 @@ def _mask_folder(home: Path, folder: Path) -> Path | None:
         if place == folder:
             return None
         words = re.findall(r"[a-z]+", place.name.lower())
-        if {*words[:1], *words[-1:]} & {*MASKS} or re.sub(r"[^a-z]", "", place.name.lower()) in _TRUTH:
+        last = words[-1:] if not {*words[:-1]} & FACE_MASKS else []
+        if {*words[:1], *last} & {*MASKS} or re.sub(r"[^a-z]", "", place.name.lower()) in _TRUTH:
             return place
     return None
 

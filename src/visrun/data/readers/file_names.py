@@ -16,7 +16,7 @@ from visrun.data.splits import ALL
 from visrun.errors import DataError
 from visrun.text import composed
 
-_NUMBER = r"[ ._-]*\(?\d+\)?"
+_NUMBER = r"[ ._-]*(?:\(\d+\)|(?<!\d)\d+)"  # whole: parts of numbers would be tried without end
 _CLASS = re.compile(rf"(?:\d+[ ._-]+)?(?P<name>.*?[^\W\d_].*?)(?:{_NUMBER})*")
 LOOKED_AT = 1000  # images, to tell whether names say anything
 FEWEST = 2  # images of a class, in the mean

@@ -200,7 +200,7 @@ def _stem(mask: Path) -> str:
 
 def _leaves(folder: Path) -> Iterator[Path]:
     """``folder`` and those inside it, as far as images lie directly in them; of one with rgb/, that alone."""
-    if (pixels := inside(folder, Path(PIXELS))) is not None:
+    if (pixels := inside(folder, Path(PIXELS))) is not None and not files.holds_images(folder, deep=False):
         yield pixels
         return
     if files.holds_images(folder, deep=False):

@@ -64,9 +64,9 @@ def _fill(found: Shapes, shapes: Sequence[Any]) -> None:
             if not isinstance(shape, dict):
                 raise ValueError("is no object of label and points")
             kind = "polygon" if shape.get("shape_type") is None else shape["shape_type"]
-            said = next((w for w in (kind, shape.get("label")) if w in (*NO_OBJECTS, *NO_CLASSES)), None)
-            if said is not None:
-                found.others[said] += 1
+            label = shape.get("label")
+            if kind in NO_OBJECTS or label in NO_CLASSES:
+                found.others[str(kind if kind in NO_OBJECTS else label)] += 1
                 continue
             part = replace(_shape(spot, shape, kind, found.size), ignored=_difficult(shape.get("difficult")))
             group = shape.get("group_id")

@@ -56,7 +56,8 @@ def find(root: Path, suffixes: frozenset[str]) -> tuple[list[Part], tuple[str, .
         parts = [_part(*pair, suffixes) for pair in _single(pairs, root)]
         return parts, _without(root, pairs, ("train", "val"))
     if parts := inside(root, suffixes):
-        return parts, _without(root, [(part.split, part.folder, part.home) for part in parts], ("train", "val"))
+        pairs = [(part.split, part.folder, part.home) for part in parts]
+        return parts, (*_without(root, pairs, ("train", "val")), *_deeper(parts, root))
     if parts := beside(root, suffixes):
         pairs = [(part.split, part.folder, part.home) for part in parts]
         return parts, _without(root, pairs, ("train",))  # challenges show their validation images alone
@@ -79,7 +80,8 @@ def _innermost(home: Path, images: Path, suffixes: frozenset[str]) -> Path:
     if files.holds(home, suffixes, deep=False):
         return home
     held = [folder for folder in files.folders(home) if files.holds(folder, suffixes)]
-    return held[0] if len(held) == 1 and not (images / held[0].name).is_dir() else home
+    known = {files.folded(folder.name) for folder in files.folders(images)}
+    return held[0] if len(held) == 1 and files.folded(held[0].name) not in known else home
 
 
 def siblings(root: Path, suffixes: frozenset[str]) -> list[common.Pair]:
@@ -111,7 +113,7 @@ def _bare(name: str) -> str:
 
 def _share_a_name(folder: Path, home: Path, suffixes: frozenset[str], *, deep: bool = True) -> bool:
     masks = [*islice(files.of_suffix(home, suffixes), LOOKED_AT)]
-    images = files.images(folder, deep=deep) if masks else ()
+    images = islice(files.images(folder, deep=deep), LOOKED_AT) if masks else ()
     return any(by_image(folder, images, home, masks).values())
 
 
@@ -127,6 +129,15 @@ def inside(root: Path, suffixes: frozenset[str]) -> list[Part]:
         if parts:
             return parts
     return []
+
+
+def _deeper(parts: Sequence[Part], root: Path) -> tuple[str, ...]:
+    """A line on images in other folders beside those of masks, if any."""
+    used = {image for part in parts for image in part.images}
+    homes = [part.home for part in parts]
+    below = (image for part in parts for image in files.images(part.folder) if image not in used)
+    rest = (image for image in below if not any(image.is_relative_to(home) for home in homes))
+    return common.left_over("images", rest, root, lacking="a mask")
 
 
 def _single(pairs: Sequence[common.Pair], root: Path) -> Sequence[common.Pair]:
@@ -189,9 +200,9 @@ def _without(root: Path, pairs: Sequence[common.Pair], needed: Collection[str]) 
 def by_image(
     folder: Path, images: Iterable[Path], home: Path, masks: Iterable[Path], *, marks: Sequence[str] = MARKS
 ) -> dict[Path, list[Path]]:
-    """The masks of each image: those of its name, or of its name with one of ``marks`` behind it (perhaps numbered), in
-    their folders; else the only one whose name differs from that in upper and lower case alone. Where none is found at
-    all, what stands around nearly every image's name in its mask's."""
+    """The masks of each image: those of its name, or of its name with one of ``marks`` behind it (perhaps numbered,
+    where they lie beside the images), in their folders; else the only one whose name differs from that in upper and
+    lower case alone. Where none is found at all, what stands around nearly every image's name in its mask's."""
     names: dict[str, list[Path]] = {}
     bare: dict[str, list[Path]] = {}
     for image in images:
@@ -202,7 +213,7 @@ def by_image(
     lone = []
     for mask in masks:
         name = common.place(mask, home)
-        own = common.unmarked(name if name in names else _first(name), marks)
+        own = common.unmarked(_first(name) if name not in names and home == folder else name, marks)
         several = names.get(name) or names.get(own) or bare.get(own) or bare.get(name)
         for image in several or ():
             found[image].append(mask)

@@ -49,7 +49,7 @@ def _shape(item: Tag, first: float) -> Shape:
     Raises:
         ValueError: What is wrong with it.
     """
-    quad = next(map(_corners, item.all("robndbox")), None)
+    quad = _turned(item)
     box = _box(item) - np.array([first, first, 0.0, 0.0]) if quad is None else around(quad[None])[0]
     if not item.get("name"):
         raise ValueError("an object without a name")
@@ -57,6 +57,16 @@ def _shape(item: Tag, first: float) -> Shape:
     if difficult is None:
         raise ValueError(f"difficult {item.get('difficult')[:60]!r} is neither 0 nor 1")
     return Shape(item.line, composed(item.get("name")), box, quad=quad, ignored=difficult)
+
+
+def _turned(item: Tag) -> Floats | None:
+    """(4, 2) of a turned box; None of an upright one, also where only the frame of a turned one stands beside it."""
+    try:
+        return next(map(_corners, item.all("robndbox")), None)
+    except ValueError:
+        if item.all("bndbox"):
+            return None
+        raise
 
 
 def _box(item: Tag) -> Floats:

@@ -20,7 +20,7 @@ class Labels:
     """
 
     def __init__(self, folders: Mapping[Path, Path]) -> None:
-        self.folders = folders
+        self.folders, self._tops = folders, {*folders.values()}
         self._texts: dict[Path, dict[str, Path]] = {}  # of each folder looked into, by stem
         self._homes: dict[Path, set[Path]] = defaultdict(set)  # of each such folder those of images
         self._places: dict[Path, list[Path]] = {}  # of each folder of images
@@ -78,8 +78,7 @@ class Labels:
 
     def _outer(self, place: Path) -> Iterator[Path]:
         """The folders around one of label files that may hold them, too: up to the folder of all labels."""
-        tops = {*self.folders.values()}
-        top = next((p for p in (place, *place.parents) if p in tops or p.name.lower() in YOLO_LABELS), place)
+        top = next((p for p in (place, *place.parents) if p in self._tops or p.name.lower() in YOLO_LABELS), place)
         while place != top:
             place = place.parent
             yield place

@@ -18,6 +18,7 @@ from visrun.numbers import number_in
 
 BOX, CORNERS = 4, 8  # numbers after the class
 HIGHEST = 1e6  # class that a dataset may have
+FEWEST_OBJECTS = 5  # different ones: a single outline may look like a box with keypoints
 FEWEST_KEYPOINTS = 6  # numbers; fewer are corners, or a triangle
 NEAR = 0.02  # by how much of the picture a keypoint may lie outside its box, or a box outside the picture
 FILLED = 0.1  # the share of its box over which an object's keypoints spread, at least, in most
@@ -108,7 +109,11 @@ def keypoints_in(every: Sequence[Lines]) -> int:
     """
     rows = [values for lines in every for values in lines.values]
     count = len(rows[0]) - BOX if rows else 0
-    if count < FEWEST_KEYPOINTS or any(len(values) != BOX + count for values in rows):
+    if (
+        len({*map(tuple, rows)}) < FEWEST_OBJECTS
+        or count < FEWEST_KEYPOINTS
+        or any(len(values) != BOX + count for values in rows)
+    ):
         return 0
     table = np.array(rows)
     low, high = table[:, :2] - table[:, 2:4] / 2, table[:, :2] + table[:, 2:4] / 2

@@ -191,13 +191,15 @@ def _require_apart(file: Path, top: object, content: Mapping[str, Any]) -> None:
     Raises:
         DataError: Two do.
     """
-    meant: dict[Path, set[str]] = {}
+    meant: dict[Path, dict[tuple[str, ...], str]] = {}  # of a place the paths without . and .., as they are written
     for value in (content[key] for key in KEYS if isinstance(content.get(key), str)):
         if place := resolved(file.parent, top, value):
-            meant.setdefault(place, set()).add(value)
-    for place, several in meant.items():
+            plain = tuple(part for part in _parts(value) if part not in (".", ".."))
+            meant.setdefault(place, {})[plain] = value
+    for place, named in meant.items():
+        several = sorted(named.values())
         if len(several) > 1 and not all(_is_there(file, top, value) for value in several):
-            both = " and ".join(sorted(several))
+            both = " and ".join(several)
             raise DataError(f"{file}: {both} are not where it says, and {place} cannot be both: mend these paths")
 
 
