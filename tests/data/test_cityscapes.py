@@ -77,3 +77,11 @@ def test_what_lacks_masks_is_told(tmp_path: Path) -> None:
 def test_colours_alone_are_no_layout(tmp_path: Path) -> None:
     scene(tmp_path, "train", "aachen", "color", "instanceIds")
     assert not masks.recognise(tmp_path)
+
+
+def test_its_masks_are_no_defects(tmp_path: Path) -> None:
+    for place in ("leftImg8bit/train/a/a_1_leftImg8bit.png", "gtFine/train/a/a_1_gtFine_labelIds.png"):
+        (tmp_path / place).parent.mkdir(parents=True)
+        Image.new("L", (4, 3), 7).save(tmp_path / place)
+    with pytest.raises(DataError, match="name what every pixel shows, and no defects"):
+        masks.read(tmp_path, target="verdict")

@@ -135,6 +135,10 @@ def test_what_stands_around_all_names_of_masks_is_no_part_of_them(
     assert found == {stem: f"{before}{stem}{behind}" for stem in stems}
     assert (listing.problems, listing.warnings) == ((), ())
     photo(tmp_path / "images" / "other.jpg")
+    assert [str(problem) for problem in masks.read(tmp_path).problems] == [
+        "images/other.jpg: no mask other.png in labels/"
+    ]
+    mask(tmp_path / "labels" / "of_another.png")
     assert len(masks.read(tmp_path).problems) == len(names) + 1  # too few to be sure
 
 

@@ -113,7 +113,7 @@ def _bare(name: str) -> str:
 
 def _share_a_name(folder: Path, home: Path, suffixes: frozenset[str], *, deep: bool = True) -> bool:
     masks = [*islice(files.of_suffix(home, suffixes), LOOKED_AT)]
-    images = islice(files.images(folder, deep=deep), LOOKED_AT) if masks else ()
+    images = files.images(folder, deep=deep) if masks else ()
     return any(by_image(folder, images, home, masks).values())
 
 
@@ -229,7 +229,7 @@ def by_image(
 def _pair_around(
     found: Mapping[Path, list[Path]], images: Mapping[str, Path], masks: Sequence[Path], home: Path
 ) -> None:
-    """Give images the masks in whose names one text stands before and one behind theirs, if nearly all have one."""
+    """Give images the masks in whose names one text stands before and one behind theirs, if nearly all are one's."""
     parts = [(mask, *common.place(mask, home).rpartition("/")[::2]) for mask in masks]
     _, first, stem = parts[0]
     known = {name.rpartition("/")[2] for name in images if name.rpartition("/")[0] == first}
@@ -241,7 +241,7 @@ def _pair_around(
             if text.startswith(before) and text.endswith(behind) and len(text) > len(before + behind)
             if (name := f"{place}/{text[len(before) : len(text) - len(behind)]}".removeprefix("/")) in images
         ]
-        if len(pairs) >= max(FEWEST, NEARLY_ALL * len(images)):
+        if len(pairs) >= max(FEWEST, NEARLY_ALL * len(masks)):
             for image, mask in pairs:
                 found[image].append(mask)
             return

@@ -50,7 +50,9 @@ def read(root: Path, *, target: str = "mask") -> Listing:
     Raises:
         DataError: Where ``root`` has no such folders, or training or validation images have no masks.
     """
-    if target == "verdict" and not cityscapes.recognise(root):
+    if target == "verdict":
+        if cityscapes.recognise(root):
+            raise DataError(f"{root}: Cityscapes' masks name what every pixel shows, and no defects")
         parts, suffixes, warnings = _parts(root)
         return verdicts_of(_listing(parts, suffixes, root, warnings, bare=True))
     if cityscapes.recognise(root):
