@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,7 +23,7 @@ from visrun.data.records import Dataset
 from visrun.errors import DataError, UserError
 from visrun.figures.drawing import LEAST, PAD, Line, caption, fitted
 from visrun.figures.sheet import sheet
-from visrun.files import write_atomic, writing
+from visrun.files import csv_of, write_atomic, writing
 from visrun.folders import expanded
 from visrun.loaders import split_batches
 from visrun.memory import without_steps
@@ -177,11 +175,7 @@ def show(predictor: Predictor, loader: Batches, metric: Metric, dataset: Dataset
 def table(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """The CSV of rows of some of ``COLUMNS``: of those that any has."""
     names = [name for name in COLUMNS if any(name in row for row in rows)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names)
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode("utf-8-sig")  # without the mark Excel reads another encoding
+    return csv_of([names, *([row.get(name, "") for name in names] for row in rows)])
 
 
 def by_error(loader: Batches, facts: Sequence[dict[str, Any]]) -> list[tuple[list[int], dict[str, Any]]]:

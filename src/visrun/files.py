@@ -6,10 +6,12 @@ one, never half of either.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -153,3 +155,10 @@ def writing(out: Path, *, another: str = "folder") -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(f"out={out}: cannot be written ({error.strerror or error}); name another {another}") from None
+
+
+def csv_of(rows: Iterable[Iterable[object]]) -> bytes:
+    """A table as the content of a CSV file."""
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode("utf-8-sig")  # without the mark Excel reads another encoding

@@ -216,12 +216,11 @@ def _train(
     if made.step.graph_note:
         journal.note(graph=made.step.graph_note)
     result = _result(ended, stop, made=made, progress=progress, outlets=outlets, alone=trial is None)
-    facts = {"best_epoch": result.best_epoch, "epochs": progress.epoch, "seconds": progress.seconds}
-    given = {"reason": result.reason} if result.reason else {}
-    journal.close(result.status, exit_code=result.exit_code, **facts, **given, val=result.val, test=result.test)
+    lasted = {"epochs": progress.epoch, "seconds": progress.seconds}
+    facts = {"best_epoch": result.best_epoch, **lasted, **({"reason": result.reason} if result.reason else {})}
+    journal.close(result.status, exit_code=result.exit_code, **facts, val=result.val, test=result.test)
     if trial is not None:
-        known = {"epochs": progress.epoch, "seconds": progress.seconds, "data": made.dataset.fingerprint}
-        trial.end(**known, reason=result.reason)
+        trial.end(**lasted, reason=result.reason, data=made.dataset.fingerprint)
     return result
 
 

@@ -36,7 +36,7 @@ class Counts:
     positives: float
     negatives: float
 
-    def points(self) -> list[dict[str, float]]:
+    def points(self) -> list[dict[str, Any]]:
         """What each threshold gives, the highest first, of more than ``POINTS`` evenly some: recall, false positive
         rate, precision and F1, without those that are undefined."""
         count = len(self.thresholds)

@@ -124,7 +124,7 @@ class AnomalyMetric:
     def by_threshold(self) -> list[dict[str, Any]]:
         """What each score would give as the threshold."""
         scores, truly = self.scores()
-        return [*counts(scores, truly > 0).points()]
+        return counts(scores, truly > 0).points()
 
     def _has(self, name: str) -> bool:
         return name in self._rows[0]

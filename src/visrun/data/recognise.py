@@ -60,8 +60,9 @@ def read(
         found = require_listing(found, layout=name, kind=kind)
     home = files.home(root)
     listing = regrouped(with_composed(found), home)
-    lines = [] if name == "folder" else passed_over(listing, home)  # whose reader says so itself
-    lines += unread_told(root) if root.is_dir() and name != "folder" else []
+    lines: list[str] = []
+    if name != "folder":  # whose reader says so itself
+        lines = [*passed_over(listing, home), *(unread_told(root) if root.is_dir() else ())]
     return Recognised(kind=kind, layout=name, listing=replace(listing, warnings=(*listing.warnings, *lines)))
 
 

@@ -12,10 +12,8 @@ Every file is written beside its place and renamed over it: a reader sees the ol
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from visrun.config import plugins
-from visrun.files import update
+from visrun.files import csv_of, update
 from visrun.record.sweep_files import RESULTS, TABLE
 from visrun.record.sweep_table import NOTES, place_of
 from visrun.run_files import BEST, FILE_NAME
@@ -66,7 +64,7 @@ def write_results(study: Study, trials: Sequence[FrozenTrial], folder: Path) -> 
     """
     front = leaders(trials, study.directions)
     update(folder / RESULTS, OmegaConf.to_yaml(OmegaConf.create(summary(study, front))).encode())
-    update(folder / TABLE, _csv(rows(study, trials, front)))
+    update(folder / TABLE, csv_of(rows(study, trials, front)))
     return copy_best(study, front, folder)
 
 
@@ -144,7 +142,7 @@ def closing_lines(study: Study, trials: Sequence[FrozenTrial], *, folder: Path, 
         folder: The sweep's folder, with ``best/`` as ``write_results`` left it.
         link: Where MLflow shows the sweep.
     """
-    varied = {name for trial in trials for name in params_of(trial)}
+    varied = _varied(trials)
     by_chance = len(study.directions) == 1 and varied and varied <= CHANCE
     lines = [] if by_chance else _best_lines(study, trials, folder=folder)
     if link:
@@ -155,6 +153,11 @@ def closing_lines(study: Study, trials: Sequence[FrozenTrial], *, folder: Path, 
         ended = sum(trial.state.is_finished() for trial in trials)
         lines.append(f"{len(failed)} of {plural(ended, 'trial')} failed: {'; '.join(_reasons(failed))}")
     return lines
+
+
+def _varied(trials: Sequence[FrozenTrial]) -> set[str]:
+    """The names of the parameters of trials."""
+    return {name for trial in trials for name in params_of(trial)}
 
 
 def of_other_data(trials: Sequence[FrozenTrial]) -> str | None:
@@ -194,7 +197,7 @@ def _best_lines(study: Study, trials: Sequence[FrozenTrial], *, folder: Path) ->
             lines.append(f"rerun it: {plugins.command(f'experiment={shown}')}")
     if len(front) > MAX_FRONT:
         lines.append(f"{len(front) - MAX_FRONT} more in {folder / RESULTS}")
-    if by_luck := CHANCE & {name for trial in trials for name in params_of(trial)}:
+    if by_luck := CHANCE & _varied(trials):
         lines.append(f"trials differ in {' and '.join(sorted(by_luck))}, too: the best one is also a lucky one")
     return lines
 
@@ -249,9 +252,3 @@ def _cell(value: Any) -> str:
 def _whole(value: float | None) -> str:
     """All digits of a whole number, as a count of parameters; "" of any other."""
     return f"{value:.0f}" if value is not None and value.is_integer() and abs(value) < MOST_DIGITS else ""
-
-
-def _csv(table: Iterable[Sequence[str]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows(table)
-    return text.getvalue().encode("utf-8-sig")  # without the mark Excel reads another encoding

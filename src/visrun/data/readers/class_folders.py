@@ -23,6 +23,7 @@ from visrun.data.folder_names import (
 from visrun.data.opening import opened
 from visrun.data.readers import common, image_lists, inspected, table
 from visrun.data.readers.good import LABELS
+from visrun.data.readers.mask_places import FEWEST, NEARLY_ALL
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 from visrun.text import composed
@@ -30,7 +31,6 @@ from visrun.text import composed
 _NO_WAY = NO_CLASSES - {"data"}  # that does not lead to folders of splits
 _OF_LABELS = (*LABELME_JSONS, *VOC_XMLS, *DOTA_LABELS)  # those of YOLO's among them
 FACE_MASKS = {"with", "without", "no", "face", "wearing"}  # before "mask": what a picture shows
-FEWEST_PAIRS, NEARLY_ALL = 3, 0.9  # files beside those of their names, by number and share, which are no accident
 _TRUTH = ("groundtruth", "gtfine", "gtcoarse")
 _PARTS = re.compile(r"(.*[^a-z])?(part|batch|chunk|shard)[-_ ]?[0-9]+")
 
@@ -238,7 +238,7 @@ def _paired(several: Sequence[Path]) -> set[Path]:
     photographs = {path.stem for path in several if path.suffix.lower() not in files.MASK_SUFFIXES}
     others = {path for path in several if path.suffix.lower() in files.MASK_SUFFIXES}
     pairs = {path for path in others if path.stem in photographs}
-    enough = len(pairs) >= max(FEWEST_PAIRS, NEARLY_ALL * len(photographs), NEARLY_ALL * len(others))
+    enough = len(pairs) >= max(FEWEST, NEARLY_ALL * len(photographs), NEARLY_ALL * len(others))
     return pairs if enough and _is_grey(min(pairs)) else set()
 
 

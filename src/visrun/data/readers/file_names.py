@@ -47,13 +47,11 @@ def read(root: Path) -> Listing:
     """
     splits: dict[str, list[Record]] = {}
     problems: list[Problem] = []
-    names: dict[Path, str] = {}
     bare: Counter[str] = Counter()
     for split, folder in _folders(root):
         for image in files.images(folder):
             name, where = class_of(image), files.shown(image, root)
             if name is not None:
-                names[image] = name
                 splits.setdefault(split, []).append(Record(image, name, where))
             elif split == "test":
                 bare[files.shown(folder, root)] += 1
@@ -61,7 +59,7 @@ def read(root: Path) -> Listing:
                 problems.append(Problem(where, "its name says no class: it is a number alone"))
     if not splits:
         raise DataError(f"{root}: no images named for their class, as cat.0.jpg, neither here nor in train/, val/")
-    classes = common.sorted_names({*names.values()})
+    classes = common.sorted_names({row.target for rows in splits.values() for row in rows})
     index = {name: i for i, name in enumerate(classes)}
     found = {split: [Record(row.image, index[row.target], row.where) for row in rows] for split, rows in splits.items()}
     lines = [f"{count:,} images in {place}/ whose names say no class are left out" for place, count in bare.items()]

@@ -23,7 +23,7 @@ IMAGE_MARKS = ("_sat", "_image", "_leftimg8bit")
 _OF_MASKS = re.compile(rf"(.+?)(?:[-_ ]?(?:{'|'.join(AFTER_IMAGES)}|ground[-_ ]?truth)|[-_ ]gt)")
 _NUMBERED = re.compile(rf"(.+(?:{'|'.join(BESIDE)}))_?[0-9]+", re.IGNORECASE)
 _OF_IMAGES = re.compile(r"(.*?)(?:images?|imgs?|input)")
-FEWEST, NEARLY_ALL = 3, 0.9  # pairs, by number and share, that show how masks are named
+FEWEST, NEARLY_ALL = 3, 0.9  # pairs of images and masks, by number and share, that are no accident
 LOOKED_AT = 1000  # files of a folder, to tell what it holds
 
 
