@@ -36,6 +36,7 @@ ABOVE = {
             "resume",
             "varied",
             "run",
+            "sitting",
             "survey.command",
             "sweep",
             "validation",

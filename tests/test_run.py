@@ -18,7 +18,7 @@ from PIL import Image
 
 import visrun
 from tests.opened import shipped
-from visrun import checkpoint, cli, conclusion, evaluate, run, validation
+from visrun import checkpoint, cli, conclusion, evaluate, run, sitting, validation
 from visrun.config.compose import resolve
 from visrun.errors import ConfigError, DataError, Diverged, OutOfMemory, UserError, VisrunError
 from visrun.losses import cross_entropy
@@ -97,14 +97,14 @@ def test_a_sheet_of_each_new_best_changes_nothing_else(photos, tmp_path, monkeyp
     words = ["dropout=0.3", "run.ema=0.9", "max_epochs=4"]
     plain = start(photos, tmp_path / "plain", *words)
     monkeypatch.setattr(recorder, "DRAWING_SHARE", float("inf"))
-    real, seen = run.show, []
+    real, seen = sitting.show, []
 
     def show(made, folder, split):
         path = real(made, folder, split)
         seen.append((split, [file.name for file in folder.iterdir()], path.read_bytes()))
         return path
 
-    monkeypatch.setattr(run, "show", show)
+    monkeypatch.setattr(sitting, "show", show)
     drawn = start(photos, tmp_path / "drawn", *words)
     assert rows(drawn.folder) == rows(plain.folder)
     assert seen and all(
@@ -290,7 +290,7 @@ def test_an_error_reaches_the_user_and_the_tracker_where_the_disk_is_full(photos
         raise VisrunError("experiment.json: cannot write (No space left on device)")
 
     monkeypatch.setattr(run, "tracker_of", lambda *_, **__: tracker)
-    monkeypatch.setattr(run, "fit", fail)
+    monkeypatch.setattr(sitting, "fit", fail)
     with pytest.raises(Diverged, match="NaN in epoch 1"):
         start(photos, tmp_path / "run")
     assert tracker.ends == [("failed", "NaN in epoch 1")]
@@ -347,7 +347,7 @@ def interrupted(photos: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *wo
 
     with monkeypatch.context() as patch:
         patch.setattr(Step, "__call__", counting)
-        patch.setattr(run, "fit", watched)
+        patch.setattr(sitting, "fit", watched)
         result = start(photos, folder, "run.ema=0.9", "dropout=0.2", "augment=light", *words)
     assert (result.status, result.exit_code) == ("killed", 130)
     assert experiment(folder)["result"]["status"] == "killed"
@@ -410,7 +410,7 @@ def test_a_run_that_ends_early_says_what_to_do_next(photos, tmp_path, monkeypatc
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(run, "fit", fail)
+    monkeypatch.setattr(sitting, "fit", fail)
     with pytest.raises(type(error)):
         start(photos, tmp_path / "run")
     assert capsys.readouterr().out.splitlines()[-1] == advice.format(tmp_path / "run")
@@ -580,7 +580,7 @@ def test_a_run_that_died_after_its_training_only_concludes(photos, tmp_path, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "conclude", die)
+        patch.setattr(sitting, "conclude", die)
         with pytest.raises(KeyboardInterrupt):
             start(photos, folder)
     before = (folder / "metrics.jsonl").read_text()
@@ -611,7 +611,7 @@ def test_a_run_that_goes_on_concludes_with_the_weights_of_its_best_epoch(photos,
         saved.extend([state["model"]] if path.name == "last.pt" else [])
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "validate", rise)
+        patch.setattr(sitting, "validate", rise)
         if error is KeyboardInterrupt:  # while last.pt is written; else after the second epoch, which is not saved
             patch.setattr(recorder.checkpoint, "save", saving)
         patch.setattr(recorder, "SAVING_SHARE", 1e-9 if error is ZeroDivisionError else 1e9)
@@ -619,7 +619,7 @@ def test_a_run_that_goes_on_concludes_with_the_weights_of_its_best_epoch(photos,
             start(photos, folder)
     best, last = (checkpoint.load(checkpoints / f"{name}.pt") for name in ("best", "last"))
     assert (best["epoch"], last["progress"]["epoch"], last["progress"]["best_epoch"]) == (2, 1, 1)
-    monkeypatch.setattr(run, "validate", fall)
+    monkeypatch.setattr(sitting, "validate", fall)
     assert run.resume(folder) == 0
     left = checkpoint.load(checkpoints / "best.pt")
     assert (experiment(folder)["result"]["best_epoch"], left["epoch"]) == (1, 1)
@@ -635,7 +635,7 @@ def test_a_finished_run_says_so_and_stays_as_it_is(tmp_path, capsys):
 
 
 def test_a_run_whose_epochs_cannot_be_ranked_says_so_and_keeps_the_last(photos, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(run, "validate", lambda *_: {"val_loss": 1.0})
+    monkeypatch.setattr(sitting, "validate", lambda *_: {"val_loss": 1.0})
     result = start(photos, tmp_path / "run", "max_epochs=2")
     told = capsys.readouterr()
     assert (told.out + told.err).count("accuracy, which chooses the best epoch, has no value\n") == 1
@@ -655,7 +655,7 @@ def test_the_end_tells_numbers_of_any_size(photos, tmp_path, monkeypatch, capsys
 
 def test_a_run_that_was_best_in_its_warm_up_says_so_at_its_end(photos, tmp_path, monkeypatch, capsys):
     values = iter([0.5, 0.7, 0.6])
-    monkeypatch.setattr(run, "validate", lambda *_: {"val_loss": 1.0, "accuracy": next(values)})
+    monkeypatch.setattr(sitting, "validate", lambda *_: {"val_loss": 1.0, "accuracy": next(values)})
     start(photos, tmp_path, "warmup_epochs=2")
     told = [line for line in capsys.readouterr().out.splitlines() if "warm-up" in line]
     assert told == [

@@ -12,7 +12,7 @@ from visrun.one_pass import evaluate
 from visrun.signals import Interrupted, Stop
 from visrun.step import Step
 from visrun.tables import TASKS
-from visrun.training import Clock, Ended, Limits, Progress, fit, is_patience_over
+from visrun.training import Clock, Ended, Limits, Progress, fit, is_patience_over, why_early
 
 CPU = torch.device("cpu")
 
@@ -240,18 +240,23 @@ def test_time_ends_a_run_with_an_evaluated_epoch():
 
 
 @pytest.mark.parametrize(
-    "limits",
-    [Limits(max_epochs=3), Limits(max_epochs=9, patience=2), Limits(max_epochs=9, max_seconds=1e-9)],
-    ids=["epochs", "patience", "time"],
+    ("limit", "limits"),
+    [
+        ("epochs", Limits(max_epochs=3)),
+        ("epochs", Limits(max_epochs=3, patience=2)),
+        ("patience", Limits(max_epochs=9, patience=2)),
+        ("time", Limits(max_epochs=9, max_seconds=1e-9)),
+    ],
 )
-def test_a_run_that_was_over_is_not_trained_again(limits):
+def test_a_run_that_was_over_names_its_limit_and_is_not_trained_again(limit, limits):
     world, notes = World(), Notes()
     assert world.fit(notes, limits, metrics=scripted([1.0, 2.0, 2.0])) == "finished"
+    assert world.ended == Ended("finished", limit=limit)
     before = replace(world.progress)
     again = Notes()
     assert world.fit(again, limits, metrics=scripted([])) == "finished"
     assert (again.rows, again.steps, again.saved) == ([], 0, [])
-    assert world.progress == before
+    assert world.progress == before and world.ended == Ended("finished", limit=limit)
     further = Limits(max_epochs=before.epoch + 1)
     assert world.fit(again, further, metrics=scripted([3.0])) == "finished"
     assert [row["epoch"] for row in again.rows] == [before.epoch + 1]
@@ -266,6 +271,13 @@ def test_time_counts_over_all_sittings():
 def test_patience_without_any_best_counts_from_the_beginning():
     assert is_patience_over(Progress(epoch=3), Limits(max_epochs=9, patience=3))
     assert not is_patience_over(Progress(epoch=2), Limits(max_epochs=9, patience=3))
+
+
+def test_why_a_run_ended_early():
+    progress = Progress(epoch=9, best_epoch=2, lowest_epoch=4)
+    assert why_early("patience", progress, "map") == "no better map and no lower validation loss since epoch 4"
+    assert why_early("time", progress, "map") == "run.max_time is over"
+    assert why_early("epochs", progress, "map") is None and why_early(None, progress, "map") is None
 
 
 def test_a_judge_hears_every_epoch_and_ends_the_run():

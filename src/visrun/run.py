@@ -3,46 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from visrun import checkpoint, feeding, lessons, parts, preflight
-from visrun.advice import one_value, tell_of_bf16
+from visrun import checkpoint, feeding, parts, preflight, sitting
 from visrun.allocator import kept_memory
-from visrun.conclusion import conclude
 from visrun.config import experiment
 from visrun.config.compose import Resolved, resolve
 from visrun.config.configured import Configured
 from visrun.config.lines import texts
 from visrun.console import Screen, logged, logger
-from visrun.device import is_out_of_memory
 from visrun.errors import UserError, VisrunError, exit_code, first_line, no_way_out
 from visrun.files import part_of
 from visrun.from_python import named_folder, single_run
-from visrun.memory import ONE_VALUE, out_of_memory, setting_up
 from visrun.parts import Parts
-from visrun.record.epochs import monitor_of
 from visrun.record.inside import require_inside
-from visrun.record.journal import Journal, identity
+from visrun.record.journal import Journal
 from visrun.record.next_steps import once_finished, what_next
 from visrun.record.outputs import new_run_folder
-from visrun.record.recorder import Outlets, RunRecorder, tell_best, tell_epoch
+from visrun.record.recorder import Outlets
 from visrun.record.remember import changed, remembered, require_data
-from visrun.record.resuming import epochs_so_far, last_state, require_same_data, where_left
+from visrun.record.resuming import last_state, require_same_data, where_left
 from visrun.record.run_folder import RunFolder, read_json
 from visrun.record.taking_over import gone_on
 from visrun.record.tracked import command_of, names_of, noted_of, run_name, sitting_of, tracker_of
 from visrun.record.tracker_end import complete, end
 from visrun.result import Result
-from visrun.run_files import LOG, PLOTS, is_metric
-from visrun.signals import STOPPING, Interrupted, Stop, stop_on_signals
+from visrun.run_files import LOG
+from visrun.signals import STOPPING, Interrupted, stop_on_signals
 from visrun.tracking import NoTracker, forget
-from visrun.training import Ended, Judge, Limits, Progress, fit, why_early
-from visrun.trial import Trial, recall
-from visrun.validation import show, validate
+from visrun.trial import Trial
 
 
 def train(overrides: Sequence[str] = ()) -> Result:
@@ -131,7 +123,9 @@ def _run(
             tracker = tracker_of(resolved, files.path, journal.content, names=names, name=name, tags=tags)
             outlets = replace(outlets, tracker=tracker)
             tracker.start()
-            result = _train(resolved, made, journal=journal, outlets=outlets, stop=stop, progress=progress, trial=trial)
+            result = sitting.train(
+                resolved, made, journal=journal, outlets=outlets, stop=stop, progress=progress, trial=trial
+            )
         except BaseException as error:
             screen.end_progress()
             wrong = isinstance(error, UserError)  # what is said is all there is to know
@@ -176,130 +170,3 @@ def _made(
     made = parts.build(resolved, dataset, screen, alone=alone, begun=state["begun"] if state else None)
     journal.note(**made.notes)
     return made
-
-
-@no_way_out()
-def _train(
-    resolved: Configured,
-    made: Parts,
-    *,
-    journal: Journal,
-    outlets: Outlets,
-    stop: Stop,
-    progress: Progress,
-    trial: Trial | None,
-) -> Result:
-    values, run = resolved.hyperparameters, resolved.settings.run
-    files, tracker, screen = outlets.folder, outlets.tracker, outlets.screen
-    rows = epochs_so_far(files, progress, screen)
-    for row in rows:  # the store may have missed some; those it has it leaves as they are
-        tell_epoch(tracker, row)
-    recorder = _recorder(resolved, made, outlets)
-    limits = Limits(made.epochs, values.early_stopping_patience, values.warmup_epochs, run.max_time)
-    judge, verdict = trial.report if trial else None, None
-    if trial is not None:
-        trial.sees(len(made.dataset.splits["train"]))
-        verdict = recall(trial, rows, made.entry)
-    if trial is None and len(made.lessons) and progress.epoch == progress.step == 0:
-        tell_of_bf16(resolved.settings, made.built.module, made.device, screen)
-        with setting_up(made.device):
-            tracker.artifact(lessons.draw(made.loaders["train"], made.dataset, files.plots), PLOTS)
-    stop.deferred = True
-    ended = _fit(
-        resolved, made, progress=progress, limits=limits, recorder=recorder, stop=stop, judge=judge, verdict=verdict
-    )
-    screen.end_progress()
-    if ended.status == "finished" and progress.epoch < made.epochs:
-        ended = Ended("finished", why_early(progress, limits, monitor_of(files.read_metrics(), made.entry)))
-    if ended.reason:
-        screen.say(f"ended after epoch {progress.epoch}: {ended.reason}")
-    if made.step.graph_note:
-        journal.note(graph=made.step.graph_note)
-    result = _result(ended, stop, made=made, progress=progress, outlets=outlets, alone=trial is None)
-    lasted = {"epochs": progress.epoch, "seconds": progress.seconds}
-    facts = {"best_epoch": result.best_epoch, **lasted, **({"reason": result.reason} if result.reason else {})}
-    journal.close(result.status, exit_code=result.exit_code, **facts, val=result.val, test=result.test)
-    if trial is not None:
-        trial.end(**lasted, reason=result.reason, data=made.dataset.fingerprint)
-    return result
-
-
-def _fit(
-    resolved: Configured,
-    made: Parts,
-    *,
-    progress: Progress,
-    limits: Limits,
-    recorder: RunRecorder,
-    stop: Stop,
-    judge: Judge | None,
-    verdict: str | None,
-) -> Ended:
-    """:func:`visrun.training.fit`; an error that ends it leaves the best weights saved. Raises OutOfMemory, too."""
-    try:
-        return fit(
-            made.entry,
-            made.step,
-            made.scheduler,
-            made.lessons,
-            lambda: validate(made, progress.epoch, recorder.watch),
-            progress=progress,
-            limits=limits,
-            recorder=recorder,
-            stop=stop,
-            seed=resolved.settings.seed,
-            judge=judge,
-            verdict=verdict,
-        )
-    except Exception as error:
-        with suppress(Exception):  # what ended the run may prevent this as well, and is what to tell
-            recorder.save_best()
-        if ONE_VALUE in str(error) and resolved.hyperparameters.batch_size == 1:
-            raise one_value(resolved.settings, made.notes["image_size"]) from error
-        if not is_out_of_memory(error):
-            raise
-    finally:
-        tell_best(recorder.folder, recorder.tracker, progress.best_epoch)
-    # Beyond the clause: the error's traceback holds all that the failed step had in memory.
-    raise out_of_memory(made.step, made.lessons, kept=made.kept)
-
-
-def _recorder(resolved: Configured, made: Parts, outlets: Outlets) -> RunRecorder:
-    return RunRecorder(
-        outlets,
-        made.step,
-        made.scheduler,
-        max_epochs=made.epochs,
-        entry=made.entry,
-        images_per_step=made.lessons.batch_size,
-        portrait=made.portrait,
-        identity=identity(resolved),
-        begun=made.built.begun(),
-        picture=lambda: show(made, outlets.folder.plots, "val"),
-    )
-
-
-def _result(ended: Ended, stop: Stop, *, made: Parts, progress: Progress, outlets: Outlets, alone: bool) -> Result:
-    """How the run ended; of a finished one its last files are written first, unless a signal stops it there."""
-    rows = outlets.folder.read_metrics()
-    best = next((row for row in rows if row["epoch"] == progress.best_epoch), {})
-    val = {key: value for key, value in best.items() if is_metric(key)}
-    test: dict[str, float] = {}
-    if ended.status == "finished":
-        try:
-            test = conclude(made, outlets, rows=rows, progress=progress, alone=alone)
-        except Interrupted:
-            outlets.screen.end_progress()
-            ended = Ended("killed")
-    return Result(
-        outlets.folder.path,
-        ended.status,
-        progress.best,
-        best_epoch=progress.best_epoch,
-        seconds=progress.seconds,
-        val=val,
-        test=test,
-        exit_code=(stop.exit_code or 0) if ended.status == "killed" else 0,
-        parameters=parts.count_parameters(made.built.module),
-        reason=ended.reason,
-    )

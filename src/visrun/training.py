@@ -87,10 +87,14 @@ class Limits:
 
 
 class Ended(NamedTuple):
-    """How training ended: "finished", "killed" by a stop, or "pruned" by a judge, for the ``reason`` that it gave."""
+    """How training ended: "finished", "killed" by a stop, or "pruned" by a judge, for the ``reason`` that it gave.
+
+    One that is finished has reached a ``limit``: "epochs", "time" or "patience".
+    """
 
     status: str
     reason: str | None = None
+    limit: str | None = None
 
 
 def fit(
@@ -122,8 +126,8 @@ def fit(
         Diverged: A loss was NaN or infinite. Nothing of that epoch is saved.
     """
     clock = Clock(progress.seconds, limits.max_seconds)
-    if progress.epoch > 0 and progress.step == 0 and is_at_end(progress, limits, clock):
-        return Ended("finished")
+    if progress.epoch > 0 and progress.step == 0 and (limit := reached(progress, limits, clock)):
+        return Ended("finished", limit=limit)
     if verdict:
         return Ended("pruned", verdict)
     while True:
@@ -146,13 +150,15 @@ def fit(
         row, step_seconds = learnt(step, progress) | metrics, trained / steps if steps else None
         recorder.epoch(progress, row, improved, seconds=time.monotonic() - began, step_seconds=step_seconds)
 
-        at_end = is_at_end(progress, limits, clock)
+        limit = reached(progress, limits, clock)
         progress.seconds = clock.seconds()  # or a run that ends by its time would go on where it is resumed
         verdict = judge(progress.epoch, value, loss) if judge and value is not None else None
         stopped = stop.exit_code is not None
-        recorder.save(progress, final=bool(at_end or verdict or stopped))
-        if at_end or verdict or stopped:
-            return Ended("finished") if at_end else Ended("pruned", verdict) if verdict else Ended("killed")
+        recorder.save(progress, final=bool(limit or verdict or stopped))
+        if limit:
+            return Ended("finished", limit=limit)
+        if verdict or stopped:
+            return Ended("pruned", verdict) if verdict else Ended("killed")
 
 
 def broken_off(progress: Progress, clock: Clock, recorder: Recorder) -> Ended:
@@ -234,9 +240,13 @@ def rank(progress: Progress, value: float | None, loss: float, *, maximize: bool
     return best
 
 
-def is_at_end(progress: Progress, limits: Limits, clock: Clock) -> bool:
-    """Whether the epoch that has ended is the last one, by any limit."""
-    return progress.epoch >= limits.max_epochs or clock.is_over() or is_patience_over(progress, limits)
+def reached(progress: Progress, limits: Limits, clock: Clock) -> str | None:
+    """The limit, see :class:`Ended`, that makes the epoch that has ended the last one; None where it is not."""
+    if progress.epoch >= limits.max_epochs:
+        return "epochs"
+    if clock.is_over():
+        return "time"
+    return "patience" if is_patience_over(progress, limits) else None
 
 
 def is_patience_over(progress: Progress, limits: Limits) -> bool:
@@ -250,9 +260,11 @@ def is_patience_over(progress: Progress, limits: Limits) -> bool:
     return limits.patience > 0 and waited >= limits.patience
 
 
-def why_early(progress: Progress, limits: Limits, monitor: str) -> str:
-    """What ended a run before its last epoch, where nobody stopped it."""
-    if limits.max_seconds is not None and progress.seconds > limits.max_seconds:
+def why_early(limit: str | None, progress: Progress, monitor: str) -> str | None:
+    """How ``limit`` ended a run before its last epoch; None where it did not."""
+    if limit == "time":
         return "run.max_time is over"
-    since = max(progress.best_epoch, progress.lowest_epoch)
-    return f"no better {monitor} and no lower validation loss since epoch {since}"
+    if limit == "patience":
+        since = max(progress.best_epoch, progress.lowest_epoch)
+        return f"no better {monitor} and no lower validation loss since epoch {since}"
+    return None
