@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
+
+Ending = Literal["finished", "pruned", "killed", "failed"]  # the states of a run that is over
+ENDINGS: tuple[Ending, ...] = get_args(Ending)
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,7 @@ class Result:
     """
 
     folder: Path
-    status: str
+    status: Ending
     value: float | None = None
     best_epoch: int = 0
     seconds: float = 0.0

@@ -30,7 +30,7 @@ from visrun.record.run_folder import RunFolder, read_json
 from visrun.record.taking_over import gone_on
 from visrun.record.tracked import command_of, names_of, noted_of, run_name, sitting_of, tracker_of
 from visrun.record.tracker_end import complete, end
-from visrun.result import Result
+from visrun.result import Ending, Result
 from visrun.run_files import LOG
 from visrun.signals import STOPPING, Interrupted, stop_on_signals
 from visrun.tracking import NoTracker, forget
@@ -134,7 +134,7 @@ def _run(
             if former and progress is None and wrong:  # refused: it is what it was
                 files.put_back(before)
                 raise
-            status = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
+            status: Ending = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
             reason = None if isinstance(error, Interrupted) else first_line(error)
             try:
                 journal.close(status, **({"reason": reason} if reason else {}), exit_code=exit_code(error))

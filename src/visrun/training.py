@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from visrun import chance
 from visrun.errors import Diverged
 from visrun.patience import epochs_waited, is_better, loss_of
+from visrun.result import Ending
 from visrun.signals import Interrupted, Stop
 from visrun.step import Step
 from visrun.tables import TaskEntry
@@ -92,7 +93,7 @@ class Ended(NamedTuple):
     One that is finished has reached a ``limit``: "epochs", "time" or "patience".
     """
 
-    status: str
+    status: Ending
     reason: str | None = None
     limit: str | None = None
 

@@ -133,7 +133,7 @@ def test_calls_arrive_in_their_order_and_as_they_were_made(tracker, tmp_path):
     tracker.values(4, {"best": 0.5})
     tracker.summary({"test/accuracy": 0.25})
     tracker.end_run(tmp_path / "run.json", "failed", "killed by signal 9")
-    assert tracker.finish("Pruned", "no better than the median") is None
+    assert tracker.finish("pruned", "no better than the median") is None
     assert tracker._store.calls == [
         ("open",),
         ("metrics", 1, {"loss": 1.0}),

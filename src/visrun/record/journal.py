@@ -20,6 +20,7 @@ from visrun.files import part_of
 from visrun.hyperparameters import Hyperparameters
 from visrun.record import environment
 from visrun.record.run_folder import RunFolder, read_json, writer_of
+from visrun.result import Ending
 from visrun.run_files import FILE_NAME
 from visrun.tables.own import OPEN
 from visrun.tracking.uris import without_user
@@ -64,7 +65,7 @@ class Journal:
         self.content["result"].update(finite(facts))
         self.write()
 
-    def close(self, status: str, *, exit_code: int, **facts: Any) -> None:
+    def close(self, status: Ending, *, exit_code: int, **facts: Any) -> None:
         """Note how the run ended; in status.json also where experiment.json cannot be written."""
         self.content["result"].pop("reason", None)
         try:
@@ -105,7 +106,7 @@ def describe(
     }
 
 
-def close_dead(folder: Path, status: str, reason: str) -> None:
+def close_dead(folder: Path, status: Ending, reason: str) -> None:
     """Note how a run ended whose process died without a word; one that has said so itself is left as it is, and one
     that somebody has gone on with."""
     with suppress(VisrunError):  # what can be neither read nor written stays as well

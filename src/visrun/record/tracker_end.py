@@ -13,6 +13,7 @@ from visrun.record.recorder import Outlets, tell_best, tell_epoch
 from visrun.record.remember import changed, remembered
 from visrun.record.run_folder import RunFolder, read_json, writer_of
 from visrun.record.tracked import tracker_of, uri_of
+from visrun.result import Ending
 from visrun.run_files import FILE_NAME, METRICS, PLOTS
 from visrun.tracking import default_uri
 from visrun.tracking.names import RECORD, is_of_store
@@ -21,7 +22,7 @@ from visrun.tracking.uris import URI, absolute_uri
 DRAWN = (".png", ".csv")  # what a run leaves in plots/
 
 
-def end(outlets: Outlets, status: str, reason: str | None) -> None:
+def end(outlets: Outlets, status: Ending, reason: str | None) -> None:
     """Hand the last files to the tracker and close it."""
     files, tracker, screen = outlets.folder, outlets.tracker, outlets.screen
     for file in (files.path / FILE_NAME, files.metrics):

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from visrun.errors import ERROR, UserError, VisrunError
 from visrun.record.journal import close_dead
 from visrun.record.sweep_table import place_of
+from visrun.result import Ending
 from visrun.sweep.slots import Slot
 from visrun.sweep.study import Queue
 from visrun.sweep.trials import has_died, is_signed, signer
@@ -219,7 +220,7 @@ class Orphans:
                 end_run(self.tracker, self.folder, trial, "failed", "its process died")
 
 
-def end_run(tracker: Tracker, sweep: Path, trial: FrozenTrial, status: str, reason: str) -> None:
+def end_run(tracker: Tracker, sweep: Path, trial: FrozenTrial, status: Ending, reason: str) -> None:
     """Close the run of a trial whose process died, if it had begun one, in its folder and in MLflow."""
     if named := trial.user_attrs.get("folder"):
         place = place_of(sweep, trial.number, named)

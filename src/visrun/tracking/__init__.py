@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from visrun.errors import ConfigError
 from visrun.files import read_object
+from visrun.result import Ending
 from visrun.tracking.names import RECORD
 from visrun.tracking.uris import SQLITE, URI, absolute_uri, is_relative, problem_of, sqlite_path, without_password
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-STATUSES = {"finished": "FINISHED", "pruned": "KILLED", "killed": "KILLED", "failed": "FAILED"}
+STATUSES: dict[Ending, str] = {"finished": "FINISHED", "pruned": "KILLED", "killed": "KILLED", "failed": "FAILED"}
 
 
 class Data(NamedTuple):
@@ -89,7 +90,7 @@ class Tracker(Protocol):
         So, too, on what has been tried in vain for half a minute, and goes on being tried.
         """
 
-    def end_run(self, record: Path, status: str, reason: str | None = None) -> None:
+    def end_run(self, record: Path, status: Ending, reason: str | None = None) -> None:
         """Close another run of the same store, one whose process died, by its ``record``; see `open_tracker`.
 
         Nothing happens where the record is missing or that run was closed by itself.
@@ -105,7 +106,7 @@ class Tracker(Protocol):
             metadata: Plain values that a user of the model needs (class names, mean, std).
         """
 
-    def finish(self, status: str, reason: str | None = None) -> str | None:
+    def finish(self, status: Ending, reason: str | None = None) -> str | None:
         """Close the run as "finished", "pruned", "killed" or "failed".
 
         Waits while the store takes what is left; at most 5 s for a server that does not answer. One that is alive may
@@ -153,13 +154,13 @@ class NoTracker:
         """Nothing is refused."""
         return None
 
-    def end_run(self, record: Path, status: str, reason: str | None = None) -> None:
+    def end_run(self, record: Path, status: Ending, reason: str | None = None) -> None:
         """There is no such run."""
 
     def model(self, module: nn.Module, example: Tensor, *, metadata: Mapping[str, Any] | None = None) -> None:
         """Not kept."""
 
-    def finish(self, status: str, reason: str | None = None) -> str | None:
+    def finish(self, status: Ending, reason: str | None = None) -> str | None:
         """Nothing was to be written down, so nothing is missing."""
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visrun.result import Ending
 from visrun.run_files import SECONDS
 from visrun.tracking.client import ENVIRONMENT, Answering, current, environment, is_temporary, make_client
 from visrun.tracking.names import look_alikes, metric_name, parameter_text, read_record, source_tags, write_record
@@ -155,7 +156,7 @@ class Store:
             client = self.client.client  # whose answers do not end the time that all of them are given
             log_model(client, client.get_run(self.run_id), module, example, metadata=metadata)
 
-    def end(self, word: str, status: str, reason: str | None) -> None:
+    def end(self, word: Ending, status: str, reason: str | None) -> None:
         """Close the run with MLflow's ``status`` and the tags status = ``word`` and reason."""
         self._close(self.run_id, word, status, reason)
         if self.client.seconds < QUICK:  # a slow server has more important things to take
@@ -170,7 +171,7 @@ class Store:
         if self.run_id is not None:
             write_record(self.record, self.uri, self.run_id)
 
-    def end_run(self, record: Path, word: str, status: str, reason: str | None) -> None:
+    def end_run(self, record: Path, word: Ending, status: str, reason: str | None) -> None:
         """Close the run of a record, if there is one that is still open."""
         run = self._existing(read_record(record, self.uri))
         if run is not None and run.info.status == "RUNNING":
@@ -255,7 +256,7 @@ class Store:
             self.client.delete_tag(run.info.run_id, "reason")
         self.tags(self.first_tags)
 
-    def _close(self, run_id: str | None, word: str, status: str, reason: str | None) -> None:
+    def _close(self, run_id: str | None, word: Ending, status: str, reason: str | None) -> None:
         self.tags({"status": word, **({"reason": reason} if reason else {})}, run_id)
         self.client.set_terminated(run_id, status)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from visrun.errors import VisrunError
+from visrun.result import Ending
 from visrun.tracking import STATUSES, Data
 from visrun.tracking.client import import_shared, is_temporary
 from visrun.tracking.names import AT, one_line
@@ -163,17 +164,15 @@ class MlflowTracker:
                 return self._line(self._troubles[lasting])
         return None
 
-    def end_run(self, record: Path, status: str, reason: str | None = None) -> None:
+    def end_run(self, record: Path, status: Ending, reason: str | None = None) -> None:
         """Enqueue the end of a run whose process died."""
-        word = status.lower()
-        self._put("run", lambda: self._store.end_run(record, word, STATUSES[word], reason))
+        self._put("run", lambda: self._store.end_run(record, status, STATUSES[status], reason))
 
-    def finish(self, status: str, reason: str | None = None) -> str | None:
+    def finish(self, status: Ending, reason: str | None = None) -> str | None:
         """Write what is left and stop the thread; see ``Tracker.finish``."""
         if self._thread is None or self._closing.is_set():
             return None
-        word = status.lower()
-        self._put("status", lambda: self._store.end(word, STATUSES[word], reason))
+        self._put("status", lambda: self._store.end(status, STATUSES[status], reason))
         for run in self._models:
             self._put("model", run)
         with self._lock:
@@ -189,7 +188,7 @@ class MlflowTracker:
             if late or (self._pulse.stopped(since) and self._since == since):
                 self._abandoned.set()
                 break
-        warning = self._warning(word)
+        warning = self._warning(status)
         if warning is None and self._opened.is_set():
             with suppress(VisrunError):  # then it is sent once more, by who asks for it
                 self._store.close_record()
@@ -211,11 +210,11 @@ class MlflowTracker:
             self._waiting[kind] += 1
         self._jobs.put(Job(RANKS.get(kind, 0), next(self._numbers), kind, run))
 
-    def _warning(self, word: str) -> str | None:
+    def _warning(self, status: Ending) -> str | None:
         with self._lock:
             missing = {kind: number for kind, number in self._waiting.items() if kind and number > 0}
         later = ""
-        if self._later and word == "finished" and missing.keys() != {"model"}:
+        if self._later and status == "finished" and missing.keys() != {"model"}:
             later = f"{self._later} sends it later{', but for the model' if 'model' in missing else ''}"
         if not missing or (True in self._told and not self._opened.is_set() and not later):
             return None

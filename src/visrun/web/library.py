@@ -23,10 +23,11 @@ from visrun.record.outputs import RUNS, SWEEPS
 from visrun.record.run_settings import text
 from visrun.record.sweep_files import JOURNAL, LEAD, REPORT, RESULTS, TABLE
 from visrun.record.sweep_table import SETTLED, finite_in, table_of
+from visrun.result import ENDINGS
 from visrun.run_files import FILE_NAME, METRICS, STATUS
 from visrun.web.kept import Kept
 from visrun.web.roots import Roots
-from visrun.web.state import ENDED, UI, Facts, folder_facts, is_complete, own_settings, repeat_of, rows_of
+from visrun.web.state import UI, Facts, folder_facts, is_complete, own_settings, repeat_of, rows_of
 
 PLACES = (RUNS, SWEEPS)
 DEPTH = 4  # folders below them that are looked into
@@ -151,7 +152,7 @@ def kind_of(folder: Path, names: Collection[str], *, in_sweep: bool = False) -> 
 def _of_run(facts: Facts, usual: Usual) -> dict[str, Any]:
     task, entry, state, result = facts.task, facts.entry, facts.state, facts.part("result")
     best, epoch = numbers_of(result.get("val")), result.get("epochs") or 0
-    if state not in ENDED or "val" not in result:
+    if state not in ENDINGS or "val" not in result:
         rows = rows_of(facts.folder)
         epoch = rows[-1]["epoch"] if rows else 0
         best = (best_row(rows, monitor_of(rows, entry), maximize=entry.maximize) if entry else None) or {}

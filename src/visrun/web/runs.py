@@ -18,12 +18,13 @@ from visrun.patience import epochs_waited
 from visrun.record.epochs import Row, best_row, monitor_of
 from visrun.record.run_folder import RunFolder, read_json
 from visrun.record.run_settings import learns
+from visrun.result import ENDINGS
 from visrun.run_files import EPOCH_SECONDS, FILE_NAME, LOG, PLOTS, SECONDS, SPEED, is_of_class
 from visrun.tables import TaskEntry
 from visrun.text import printable
 from visrun.tracking.names import RECORD
 from visrun.web.processes import CONSOLE
-from visrun.web.state import ENDED, Facts, folder_facts, own_settings, rows_of
+from visrun.web.state import Facts, folder_facts, own_settings, rows_of
 
 TAIL = 40  # lines of a log
 TAIL_BYTES = 40_000
@@ -161,7 +162,7 @@ def reason(facts: Facts) -> str:
     if facts.living:
         return ""
     code = facts.exit_code
-    if isinstance(noted, str) and facts.state in ENDED:
+    if isinstance(noted, str) and facts.state in ENDINGS:
         return noted
     if facts.cut_off:
         return facts.why_cut_off

@@ -22,13 +22,13 @@ from visrun.record.epochs import Row, read_epochs
 from visrun.record.run_folder import living_holder, writer_of
 from visrun.record.run_settings import judged, learns, settings_of
 from visrun.record.sweep_files import LEAD, REPORT
+from visrun.result import ENDINGS
 from visrun.run_files import FILE_NAME, LOCK, METRICS, STATUS
 from visrun.signals import EXIT_CODES
 from visrun.tables import TASKS, TaskEntry
 
 UI = "ui.json"
 TELLING = (LOCK, LEAD, UI, FILE_NAME, STATUS)  # the files of a folder that Facts come from
-ENDED = ("finished", "killed", "pruned", "failed")
 AS_ASKED = (0, *EXIT_CODES.values())  # exit codes of what came to its end, or was asked to stop
 # What the user asked for -> exit codes of a process that this ended without a word: it had no handler. None = only its
 # parent could have seen the code, and that was a terminal or a server that has ended since.
@@ -113,14 +113,14 @@ class Facts:
 
     @property
     def state(self) -> str:
-        """starting, running, stopping, one of ``ENDED``, or unfinished: its process died without a word."""
+        """starting, running, stopping, one of ``ENDINGS``, or unfinished: its process died without a word."""
         noted = str(self.part("result").get("status", ""))
         if not self.living:
-            if noted in ENDED:
+            if noted in ENDINGS:
                 return noted
             died = "unfinished" if self.experiment else "finished" if self.exit_code == 0 else "failed"
             return "killed" if self.cut_off else died
-        if noted in ENDED and not self._begun_again():
+        if noted in ENDINGS and not self._begun_again():
             return noted
         if self.stopping:
             return "stopping"

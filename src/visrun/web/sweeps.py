@@ -19,11 +19,12 @@ from visrun.record.epochs import monitor_of
 from visrun.record.run_settings import judged
 from visrun.record.sweep_files import ATTRIBUTE, IMPORTANCE, JOURNAL, LEAD
 from visrun.record.sweep_table import FACTS, SETTLED, finite_in, table_of
+from visrun.result import ENDINGS
 from visrun.run_files import FILE_NAME, METRICS, PLOTS
 from visrun.web.library import Library
 from visrun.web.processes import going_on
 from visrun.web.runs import ends, log_lines, pictures
-from visrun.web.state import ENDED, TELLING, Facts, folder_facts, is_complete, repeat_of, rows_of
+from visrun.web.state import TELLING, Facts, folder_facts, is_complete, repeat_of, rows_of
 
 # In a line of a study's journal: what everybody has to know of the study.
 NOTED = f'"user_attr":{{"{ATTRIBUTE}":'.encode()
@@ -193,7 +194,7 @@ def told_by_folder(folder: Path, params: Sequence[str], task: str) -> dict[str, 
         "is_run": bool(facts.experiment),
         # One that starts has written nothing yet, and may never: the table knows.
         "state": STATES.get(facts.state, facts.state) if facts.experiment or facts.living else None,
-        "value": numbers_of(facts.part("result").get("val")).get(monitor) if facts.state in ENDED else None,
+        "value": numbers_of(facts.part("result").get("val")).get(monitor) if facts.state in ENDINGS else None,
         "epochs": rows[-1]["epoch"] if rows else None,
         "of": facts.epochs,
         "spark": [curve[i] for i in evenly(SPARKS, of=len(curve))],
