@@ -24,24 +24,24 @@ class Deciding:
     def __init__(self) -> None:
         self.told: list[Any] = []
 
-    def decide(self, metrics: Any) -> None:
-        self.told.append(metrics)
+    def decide(self, metrics: Any) -> None: ...
+
+    def take(self, state: Any) -> None:
+        self.told.append(state)
 
 
 @pytest.mark.parametrize("odd", [{}, {"model": None}, {"model": {"other": torch.zeros(1)}}], ids=str)
 def test_a_best_checkpoint_of_which_a_part_is_odd_is_one_line(tmp_path: Path, odd: dict[str, Any]) -> None:
     checkpoint.save(odd, tmp_path / "best.pt")
     with pytest.raises(UserError, match=r"^[^\n]*/best\.pt: a part is missing or of another kind \([^\n]*$"):
-        take_best(torch.nn.Linear(1, 1), Deciding(), tmp_path / "best.pt", rows=[], best_epoch=1)
+        take_best(torch.nn.Linear(1, 1), Deciding(), tmp_path / "best.pt")
 
 
-def test_thresholds_are_those_of_the_best_epoch_or_not_known(tmp_path: Path) -> None:
+def test_thresholds_are_those_of_the_best_checkpoint(tmp_path: Path) -> None:
     network, task = torch.nn.Linear(1, 1), Deciding()
-    checkpoint.save({"model": network.state_dict()}, tmp_path / "best.pt")
-    rows = [{"epoch": 1, "threshold": 0.25}, {"epoch": 2, "threshold": 0.5}]
-    for kept in (rows, rows[:1]):
-        take_best(network, task, tmp_path / "best.pt", rows=kept, best_epoch=2)
-    assert task.told == [rows[1], {}]
+    checkpoint.save({"model": network.state_dict(), "task_state": {"threshold": 0.5}}, tmp_path / "best.pt")
+    take_best(network, task, tmp_path / "best.pt")
+    assert task.told == [{"threshold": 0.5}]
 
 
 class Dense(torch.nn.Module):

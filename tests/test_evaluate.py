@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from visrun import evaluate
+from visrun.anomaly.curves import counts
 from visrun.data.learnt import sample
 from visrun.data.objects import Objects
 from visrun.data.placement import Scene
@@ -203,12 +204,16 @@ def test_names_that_are_no_text_stand_in_the_lines(tmp_path, monkeypatch):
 
 
 def test_what_thresholds_give_is_a_table(tmp_path):
-    rows = [{"class": "a,b", "threshold": 1 / 3, "recall": 1.0}, {"class": "c", "threshold": 0.5, "f1": 0.25}]
+    found = {"a,b": counts(np.array([1 / 3]), np.array([True])), "c": counts(np.array([0.5]), np.array([False]))}
     loader = split_of("label", [0])
     loader.images = MagicMock(paths=[tmp_path / "a.png"], __len__=lambda _: 1)
-    evaluate.show(Mock(), loader, SimpleNamespace(by_threshold=lambda: rows), Mock(), tmp_path)
+    evaluate.show(Mock(), loader, SimpleNamespace(counts=lambda: found), Mock(), tmp_path)
     text = (tmp_path / "thresholds.csv").read_text(encoding="utf-8-sig")
-    assert text.splitlines() == ["class,threshold,recall,f1", '"a,b",0.333333,1.0,', "c,0.5,,0.25"]
+    assert text.splitlines() == [
+        "class,threshold,recall,false_positive_rate,precision,f1",
+        '"a,b",0.333333,1.0,,1.0,1.0',
+        "c,0.5,,1.0,0.0,0.0",
+    ]
 
 
 LONG = 18 * "n"

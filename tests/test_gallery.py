@@ -13,11 +13,12 @@ import torch
 from PIL import Image
 
 from visrun import gallery
+from visrun.classification_metric import ClassificationMetric
 from visrun.data.objects import Objects
 from visrun.data.placement import Place, Scene
 from visrun.detection.metrics import BoxMetric, MaskMetric, RotatedMetric
 from visrun.figures import plots
-from visrun.metrics import ClassificationMetric, RegressionMetric, SegmentationMetric
+from visrun.metrics import RegressionMetric, SegmentationMetric
 from visrun.tasks.instance_segmentation import InstanceSegmentation
 from visrun.tasks.object_detection import ObjectDetection
 from visrun.tasks.oriented_object_detection import OrientedObjectDetection

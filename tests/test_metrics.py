@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchmetrics.functional.classification import multiclass_jaccard_index
 
-from visrun.metrics import ClassificationMetric, RegressionMetric, SegmentationMetric
+from visrun.classification_metric import ClassificationMetric
+from visrun.metrics import RegressionMetric, SegmentationMetric
 
 
 def batch(target: Tensor, valid: list[bool] | None = None) -> Any:
@@ -191,7 +192,7 @@ def test_of_several_labels_one_that_is_neither_shown_nor_predicted_has_no_part_i
     assert "f1/c2" not in found and found["recall/c3"] == 0  # the last one is predicted and never true
     metric.reset()
     metric.update({"probabilities": torch.zeros(2, 4)}, batch(torch.zeros(2, 4, dtype=torch.long)))
-    assert set(metric.compute()) == {"accuracy", "ece"}
+    assert set(metric.compute()) == {"accuracy", "ece"}  # without positives there is no best threshold, either
 
 
 def test_a_class_nobody_has_seen_is_left_out_of_auroc() -> None:
@@ -392,16 +393,13 @@ def test_the_error_of_each_image_is_what_its_class_lacks() -> None:
 @pytest.mark.parametrize("multilabel", [False, True])
 def test_what_each_probability_gives_as_the_threshold_of_its_class(multilabel: bool) -> None:
     metric = ClassificationMetric(names(2), multilabel=multilabel)
-    assert metric.by_threshold() == []
+    assert metric.counts() == {}
     target = torch.tensor([[1.0, 0.0], [0.0, 1.0]]) if multilabel else torch.tensor([0, 1])
     metric.update({"probabilities": torch.tensor([[0.75, 0.25], [0.25, 0.75]])}, batch(target))
     both = {"recall": 1.0, "f1": 1.0, "precision": 1.0, "false_positive_rate": 0.0}
     all_ = {"recall": 1.0, "f1": pytest.approx(2 / 3), "precision": 0.5, "false_positive_rate": 1.0}
-    assert metric.by_threshold() == [
-        {"class": f"c{k}", "threshold": threshold} | gives
-        for k in range(2)
-        for threshold, gives in ((0.75, both), (0.25, all_))
-    ]
+    points = [{"threshold": threshold} | gives for threshold, gives in ((0.75, both), (0.25, all_))]
+    assert {name: counts.points() for name, counts in metric.counts().items()} == {"c0": points, "c1": points}
 
 
 def test_of_several_labels_the_error_of_an_image_is_their_mean() -> None:

@@ -399,9 +399,16 @@ def test_a_threshold_is_for_tasks_that_choose(tmp_path):
         saved = {"task": task, "task_state": state, "network": network, "model": module.state_dict(), **look}
         checkpoint.save(saved, tmp_path / f"{task}.pt")
     for threshold in (0.25, "0.25", np.float32(0.25)):
-        assert predictor.load(tmp_path / "classification.pt", device="cpu", threshold=threshold).task.threshold == 0.25
+        loaded = predictor.load(tmp_path / "classification.pt", device="cpu", threshold=threshold)
+        assert loaded.task.reported_from() == (0.25,)
+    for threshold in ("a:0.25", {"a": 0.25}):
+        loaded = predictor.load(tmp_path / "classification.pt", device="cpu", threshold=threshold)
+        assert loaded.task.reported_from() == (0.25,)
+    assert predictor.load(tmp_path / "classification.pt", device="cpu").task.reported_from() == (0.5,)  # an old file
     with pytest.raises(UserError, match=r"^threshold=0\.25: task=regression reports all of an image$"):
         predictor.load(tmp_path / "regression.pt", device="cpu", threshold=0.25)
+    with pytest.raises(UserError, match=r"^threshold=x:0\.25: task=regression has no thresholds of .*; leave it out$"):
+        predictor.load(tmp_path / "regression.pt", device="cpu", threshold="x:0.25")
 
 
 @pytest.mark.parametrize("threshold", [float("nan"), -float("inf"), 10**400, "nan", "high", [0.5]], ids=str)

@@ -15,6 +15,7 @@ from pydantic_core import to_jsonable_python
 
 from visrun import hyperparameters
 from visrun.build import load, reads
+from visrun.classification_metric import ClassificationMetric
 from visrun.config import schema, settings
 from visrun.data import records
 from visrun.data.augment import Augment
@@ -318,7 +319,7 @@ def objects_of(*, right, turned=False):
 CLASSES = ["a", "b"]
 # task -> metric, what it is fed, and those of its values of which neither more nor less is better
 MEASURED = {
-    "classification": ("visrun.metrics:ClassificationMetric", (list("abcdef"),), labels_of, set()),
+    "classification": ("visrun.classification_metric:ClassificationMetric", (list("abcdef"),), labels_of, set()),
     "regression": ("visrun.metrics:RegressionMetric", (CLASSES,), values_of, set()),
     "segmentation": ("visrun.metrics:SegmentationMetric", (CLASSES,), masks_of, set()),
     "anomaly_detection": (
@@ -356,16 +357,31 @@ def test_every_metric_is_better_in_the_direction_that_the_table_says(task):
     said = {key: TASKS[task].larger_is_better(key) for key in good}
     assert said == {key: None if key in unranked else good[key] > bad[key] for key in good}
     assert all(good[key] != bad[key] for key in good.keys() - unranked)
-    assert TASKS[task].others.keys() <= good.keys()
-    of_several_labels = {"map"} if task == "classification" else set()
-    assert TASKS[task].metrics.keys() - good.keys() == of_several_labels
+    of_several_labels = {"map", "f1_max", "threshold"} if task == "classification" else set()
+    assert (TASKS[task].metrics.keys() | TASKS[task].others.keys()) - good.keys() == of_several_labels
+
+
+def measured_of_several_labels(*, right):
+    metric = ClassificationMetric("ab", multilabel=True, chosen=lambda: (0.5, 0.5))
+    scores = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.3, 0.3]])
+    target, valid = torch.tensor([[1, 0], [0, 1], [0, 0]]), torch.ones(3, dtype=torch.bool)
+    metric.update({"probabilities": scores if right else 1 - scores}, SimpleNamespace(target=target, valid=valid))
+    return metric.compute()
+
+
+def test_every_metric_of_several_labels_is_better_in_the_direction_that_the_table_says():
+    good, bad = measured_of_several_labels(right=True), measured_of_several_labels(right=False)
+    said = {key: TASKS["classification"].larger_is_better(key) for key in good}
+    assert said == {key: None if key.startswith("threshold/") else good[key] > bad[key] for key in good}
+    assert {"map", "f1_max", "f1_tuned/a", "precision_tuned", "recall_tuned"} <= good.keys() == bad.keys()
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_metric_is_explained(task):
     docs = Path(__file__).parents[1] / "docs"
     text = (docs / ("anomaly.md" if task == "anomaly_detection" else "metrics.md")).read_text(encoding="utf-8")
-    names = {re.sub("/.*", "/", name) for name in measured(task, right=True)}
+    every = [*measured(task, right=True), *(measured_of_several_labels(right=True) if task == "classification" else ())]
+    names = {re.sub("/.*", "/", name) for name in every}
     assert [name for name in names if not re.search(rf"`{name}((?<=/)[A-Z]+)?`", text)] == []
 
 

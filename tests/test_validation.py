@@ -11,7 +11,8 @@ import torch
 
 from visrun.data.batches import Batch
 from visrun.errors import OutOfMemory
-from visrun.validation import measure, settle, validate
+from visrun.tasks.classification import Classification
+from visrun.validation import measure, settle, validate, without_many
 
 
 def test_a_model_settles_as_it_is_evaluated() -> None:
@@ -41,7 +42,7 @@ def test_batch_norm_is_measured_in_the_parts_of_a_step(size: int, of: int, parts
         device=torch.device("cpu"),
         precision="fp32",
         reference=None,
-        task=None,
+        task=SimpleNamespace(state=dict),
         lessons=MagicMock(epoch=lambda _: iter([batch] * steps), batch_size=size, __len__=lambda _: steps),
         step=SimpleNamespace(evaluated=norm, accumulate=of, graph=None),
     )
@@ -72,7 +73,21 @@ def test_of_many_classes_a_run_measures_the_means_alone(k: int, monkeypatch: Any
     made: Any = SimpleNamespace(
         device="cpu", task=task, step=step, loaders={"val": ()}, metric=object(), precision="fp32"
     )
-    assert measure(made, "val", tell=Mock()) == (values if k == 100 else {"map": 0.5})
+    assert without_many(made, measure(made, "val", tell=Mock())) == (values if k == 100 else {"map": 0.5})
+
+
+def test_of_many_classes_each_has_its_threshold(monkeypatch: Any) -> None:
+    classes = [f"c{i}" for i in range(101)]
+    values = {"map": 0.5, **{f"threshold/{name}": 0.25 for name in classes}}
+    monkeypatch.setattr("visrun.validation.measure", lambda *_, **__: values)
+    monkeypatch.setattr("visrun.validation._parts", lambda *_: (iter(()), 0))
+    task = Classification(classes=classes, multilabel=True)
+    step = SimpleNamespace(evaluated=torch.nn.Identity(), graph=None)
+    made: Any = SimpleNamespace(
+        epochs=1, device=torch.device("cpu"), precision="fp32", reference=None, task=task, step=step
+    )
+    assert validate(made, 0, Mock()) == {"map": 0.5}
+    assert task.state()["thresholds"] == [0.25] * 101
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -21,7 +21,7 @@ from visrun.tasks.base import Deciding, Task
 from visrun.text import plural
 from visrun.tracking import Tracker
 from visrun.training import Progress
-from visrun.validation import measure, show
+from visrun.validation import measure, show, without_many
 
 
 @runtime_checkable
@@ -61,9 +61,9 @@ def conclude(
     if not progress.best_epoch:
         keep_last(made, outlets, epoch=progress.epoch)
     elif files.best.exists():
-        take_best(made.step.evaluated, made.task, files.best, rows=rows, best_epoch=progress.best_epoch)
+        take_best(made.step.evaluated, made.task, files.best)
     watch = outlets.watch if alone else outlets.screen.progress
-    metrics = measure(made, split, tell=partial(watch, f"measuring {split}"))
+    metrics = without_many(made, measure(made, split, tell=partial(watch, f"measuring {split}")))
     outlets.screen.end_progress()
     metrics = {key: value for key, value in metrics.items() if is_metric(key)}
     means = sorted((key for key in metrics if not is_of_class(key)), key=lambda key: key != made.entry.monitor)
@@ -106,10 +106,8 @@ def keep_last(made: Parts, outlets: Outlets, *, epoch: int) -> None:
     checkpoint.save({**made.portrait(), "model": weights, "epoch": epoch, "value": None}, outlets.folder.best)
 
 
-def take_best(
-    model: nn.Module, task: Task, file: Path, *, rows: Sequence[Mapping[str, float]], best_epoch: int
-) -> None:
-    """Go back to the best epoch: its weights from ``file``, and the thresholds that its row names, where it is left.
+def take_best(model: nn.Module, task: Task, file: Path) -> None:
+    """Go back to the best epoch: the weights and the thresholds that ``file`` holds.
 
     Raises:
         UserError: The file is damaged or of another network.
@@ -117,8 +115,8 @@ def take_best(
     state = checkpoint.load(file)
     with checkpoint.reading(file):
         model.load_state_dict(state["model"])
-    if isinstance(task, Deciding):
-        task.decide(next((row for row in rows if row["epoch"] == best_epoch), {}))
+        if isinstance(task, Deciding):
+            task.take(state["task_state"])
 
 
 def draw(made: Parts, folder: Path, split: str, *, rows: Sequence[dict[str, float]], progress: Progress) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
 
-from visrun import drawings, gallery
+from visrun import drawings, gallery, thresholds
 from visrun.allocator import kept_memory
 from visrun.arguments import VERBS, options
 from visrun.config.compose import Resolved, resolve
@@ -23,7 +23,7 @@ from visrun.data.records import Dataset
 from visrun.errors import DataError, UserError
 from visrun.figures.drawing import LEAST, PAD, Line, caption, fitted
 from visrun.figures.sheet import sheet
-from visrun.files import csv_of, write_atomic, writing
+from visrun.files import write_atomic, writing
 from visrun.folders import expanded
 from visrun.loaders import split_batches
 from visrun.memory import without_steps
@@ -33,12 +33,15 @@ from visrun.predictor import Predictor, load, named
 from visrun.record.run_folder import run_of
 from visrun.tables import TARGETS
 from visrun.tasks.base import Metric, Selecting
+from visrun.thresholds import Graded
 
 # What it reads; all else is the run's own.
-READS = ("split", "data", "data.root", "data.targets", "data.on_bad", "data.workers", "batch_size", "device", "out")
+READS = (
+    *("split", "data", "data.root", "data.targets", "data.on_bad", "data.workers", "batch_size", "device", "out"),
+    *("threshold", "recall"),
+)
 WORST = 24  # pictures on the sheet
 IMAGES, SHEET, THRESHOLDS = "images.jsonl", "worst.png", "thresholds.csv"
-COLUMNS = ("class", "threshold", "recall", "false_positive_rate", "precision", "f1")
 
 
 @runtime_checkable
@@ -48,16 +51,10 @@ class Itemised(Protocol):
     def by_image(self) -> list[dict[str, Any]]: ...
 
 
-@runtime_checkable
-class Graded(Protocol):
-    """A metric of scores that knows what each threshold would give: of each some of ``COLUMNS``."""
-
-    def by_threshold(self) -> list[dict[str, Any]]: ...
-
-
 def main(words: Sequence[str]) -> int:
     """``visrun evaluate RUN [data.root=PATH] [key=value ...]``: the task's metrics as one JSON line; into ``out=`` also
-    pictures, and a JSON line for each image, the worst first.
+    pictures, and a JSON line for each image, the worst first. ``threshold=`` counts as in ``visrun predict``;
+    ``recall=`` adds the highest threshold that reaches it.
 
     Without ``data.root`` or ``data=demo`` of the dataset that the run was trained on. Classes and values are matched by
     name. The test split counts, else val, else train; of data without splits all images, or those that the run held
@@ -65,13 +62,18 @@ def main(words: Sequence[str]) -> int:
 
     Raises:
         ConfigError: A setting that would change nothing.
-        UserError: No run, or no dataset.
+        UserError: No run, or no dataset; a threshold or a recall that the task does not take.
     """
     asked, names = options("evaluate", words, READS)
     out, wanted = asked.pop("out", None), asked.pop("split", None)
     if len(names) != 1:
         raise UserError(f"usage: {VERBS['evaluate'].usage}")
-    predictor = load(names[0], device=asked.pop("device", "auto"))
+    least = thresholds.least_recall(asked.pop("recall")) if "recall" in asked else None
+    threshold = asked.pop("threshold", None)
+    predictor = load(names[0], device=asked.pop("device", "auto"), threshold=threshold)
+    if threshold or least:
+        typed = f"threshold={threshold}" if threshold else f"recall={least:g}"
+        thresholds.require_graded(predictor.task, typed, name=predictor.task_name)
     screen, origin = Screen(stderr=True), Origin(run_of(named(names[0])))
     resolved = _resolved(predictor, origin, asked)
     settings = origin.grouped(resolved.settings)
@@ -91,7 +93,11 @@ def main(words: Sequence[str]) -> int:
             found = measured(predictor, loader, metric, tell=partial(screen.progress, f"measuring {split}"))
         finally:
             screen.end_progress()
-        print(json.dumps({"split": split, **found}, ensure_ascii=False), flush=True)
+        reaching = thresholds.at_recall(metric, least, split=split) if least and isinstance(metric, Graded) else []
+        added = {"at_recall": reaching} if reaching else {}
+        print(json.dumps({"split": split, **found, **added}, ensure_ascii=False), flush=True)
+        for row in reaching:
+            print(thresholds.told(row), file=sys.stderr)
         if folder is not None:
             show(predictor, loader, metric, dataset, folder)
             print(f"pictures: {folder}", file=sys.stderr)
@@ -162,7 +168,7 @@ def show(predictor: Predictor, loader: Batches, metric: Metric, dataset: Dataset
         if isinstance(metric, gallery.Ranking) and isinstance(task, Selecting) and (best := metric.curves()[1]):
             task.select(best[0])  # from which on detections count as false, and so are drawn
         if isinstance(metric, Graded):
-            write_atomic(folder / THRESHOLDS, table(list(map(rounded, metric.by_threshold()))))
+            write_atomic(folder / THRESHOLDS, thresholds.table(metric))
         if isinstance(metric, Itemised):
             found = by_error(loader, metric.by_image())
             lines = [{"image": str(paths[rows[0]]), **rounded(facts)} for rows, facts in found]
@@ -170,12 +176,6 @@ def show(predictor: Predictor, loader: Batches, metric: Metric, dataset: Dataset
             (folder / IMAGES).write_text(text, encoding="utf-8", errors="backslashreplace")  # names may be no text
             errors = {fullest(loader, rows): facts["error"] for rows, facts in found[:WORST]}
             sheet(worst(predictor, loader, errors, dataset.root), folder / SHEET)
-
-
-def table(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """The CSV of rows of some of ``COLUMNS``: of those that any has."""
-    names = [name for name in COLUMNS if any(name in row for row in rows)]
-    return csv_of([names, *([row.get(name, "") for name in names] for row in rows)])
 
 
 def by_error(loader: Batches, facts: Sequence[dict[str, Any]]) -> list[tuple[list[int], dict[str, Any]]]:

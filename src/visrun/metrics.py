@@ -1,8 +1,8 @@
 """Metrics of the tasks, by torchmetrics where it has them.
 
 ``update`` keeps what it is given on the device and never waits for it; ``compute`` waits once. A value that is not
-defined (no samples, a class nobody has seen) is left out rather than reported as NaN. Legend: N samples, B of them in a
-batch, K classes, T regression targets, H x W pixels.
+defined (no samples, a class nobody has seen) is left out rather than reported as NaN. Those of classified images stand
+in `visrun.classification_metric`. Legend: N samples, B of them in a batch, T regression targets, H x W pixels.
 
 torchmetrics is imported when the first value is computed: importing it takes seconds.
 """
@@ -10,22 +10,16 @@ torchmetrics is imported when the first value is computed: importing it takes se
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from visrun.anomaly.curves import by_class
 from visrun.batch import Batch, Prediction
 from visrun.data.ids import IGNORE
 from visrun.data.placement import Scene
 from visrun.numbers import single
-
-CALIBRATION_BINS = 15  # as in Guo et al. 2017, arXiv 1706.04599
-PREDICTED = 0.5  # with several labels an image, the probability from which a label counts as predicted
-TOP = 5  # likeliest classes among which top5 looks for the right one
 
 
 class Samples:
@@ -45,123 +39,6 @@ class Samples:
         predicted, target, valid = (torch.cat(column) for column in zip(*self._rows, strict=True))
         kept = (predicted, target) if bool(valid.all()) else (predicted[valid], target[valid])  # all need no copy
         return kept if len(kept[1]) else None
-
-
-class ClassificationMetric:
-    """``accuracy``, macro ``f1``, ``precision``, ``recall`` and ``auroc``, and ``ece`` (expected calibration error).
-
-    ``f1/CLASS``, ``precision/CLASS`` and ``recall/CLASS`` of each; of more than five classes also ``top5``: the share
-    of samples whose class is among the five likeliest. A class that is neither shown nor predicted is left out; of one
-    that is only shown, or only predicted, all three are 0.
-
-    With several labels an image, a label counts as predicted from a probability of 0.5 on, accuracy is the share of
-    right yes-or-no answers, and ``map`` the mean over the classes shown of the average precision: the precision at each
-    probability, weighted by the recall gained there. A class that lacks positive or negative samples is left out of the
-    mean AUROC.
-    """
-
-    def __init__(self, classes: Sequence[str], *, multilabel: bool = False) -> None:
-        self.classes, self.multilabel = tuple(classes), multilabel
-        self.reset()
-
-    def reset(self, scenes: Sequence[Scene] = ()) -> None:  # noqa: ARG002
-        """Forget all samples."""
-        self.samples = Samples()
-
-    def update(self, prediction: Prediction, batch: Batch) -> None:
-        """Add ``probabilities`` (B, K); ``batch.target`` is (B,) classes, or (B, K) zeros and ones if multilabel."""
-        self.samples.add(prediction["probabilities"], batch)
-
-    def compute(self) -> dict[str, float]:
-        """The values in [0, 1], without those that are undefined."""
-        if (rows := self.samples.gather()) is None:
-            return {}
-        probabilities, target = rows[0], rows[1].long()
-        each = self._each(probabilities, target)
-        means = {key: column.nanmean() for key, column in each.items()}
-        answers, ranked = self._answers(probabilities, target), self._ranked(probabilities, target)
-        return _defined({**answers, **means, **ranked, **self._named(each)})
-
-    def confusion(self) -> Tensor:
-        """Counts (K, K) int64 on the CPU: rows are the truth, columns the predictions. Not for several labels."""
-        rows, k = self.samples.gather(), len(self.classes)
-        if rows is None:
-            return torch.zeros(k, k, dtype=torch.int64)
-        return (rows[1].long() * k + rows[0].argmax(1)).cpu().bincount(minlength=k * k).view(k, k)
-
-    def by_image(self) -> list[dict[str, Any]]:
-        """Of each sample the true and the predicted class or classes, and as its ``error`` what the true class lacks of
-        a probability of 1; with several labels the mean of that over all yes-or-no answers."""
-        if (rows := self.samples.gather()) is None:
-            return []
-        probabilities, target = (column.cpu() for column in rows)
-        if not self.multilabel:
-            lacking = 1 - probabilities.gather(1, target.long()[:, None])[:, 0]
-            said = (probabilities.argmax(1), target.long())
-            label, true = ([self.classes[k] for k in column.tolist()] for column in said)
-            return _rows(error=lacking.tolist(), true=true, label=label)
-        answers = (probabilities >= PREDICTED, target > 0)
-        labels, true = ([[self.classes[k] for k in row.nonzero()[:, 0]] for row in column] for column in answers)
-        return _rows(error=(probabilities - target).abs().mean(1).tolist(), true=true, labels=labels)
-
-    def by_threshold(self) -> list[dict[str, Any]]:
-        """Of each class what each of its probabilities would give as the threshold."""
-        if (rows := self.samples.gather()) is None:
-            return []
-        probabilities, target = (column.cpu() for column in rows)
-        truth = target > 0 if self.multilabel else target.long()[:, None] == torch.arange(len(self.classes))
-        return by_class(self.classes, probabilities.double().numpy(), truth.numpy())
-
-    def _named(self, each: Mapping[str, Tensor]) -> dict[str, float]:
-        named = {key: zip(self.classes, column.tolist(), strict=True) for key, column in each.items()}
-        return {f"{key}/{name}": value for key, pairs in named.items() for name, value in pairs}
-
-    def _answers(self, probabilities: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """``accuracy``, of many classes ``top5``, and ``ece``."""
-        from torchmetrics.functional import classification as tm
-
-        if self.multilabel:
-            right = (probabilities >= PREDICTED) == (target > 0)
-            flat = probabilities.flatten(), target.flatten()
-            ece = tm.binary_calibration_error(*flat, CALIBRATION_BINS, validate_args=False)
-            return {"accuracy": right.float().mean(), "ece": ece}
-        k, values = len(self.classes), {"accuracy": (probabilities.argmax(1) == target).float().mean()}
-        if k > TOP:
-            values["top5"] = (probabilities.topk(TOP).indices == target.unsqueeze(1)).any(1).float().mean()
-        ece = tm.multiclass_calibration_error(probabilities, target, k, CALIBRATION_BINS, validate_args=False)
-        return {**values, "ece": ece}
-
-    def _each(self, probabilities: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """F1, precision and recall of every class, (K,) on the CPU; NaN of one that is neither shown nor predicted."""
-        if self.multilabel:
-            answers = probabilities >= PREDICTED
-            counts = (target.sum(0), answers.sum(0), (answers & (target > 0)).sum(0))
-            shown, said, right = (count.cpu() for count in counts)
-        else:
-            # Counted here: torchmetrics compares all samples with all classes where results must be deterministic.
-            predicted, k = probabilities.argmax(1), len(self.classes)
-            columns = (target, predicted, target[target == predicted])
-            shown, said, right = (column.cpu().bincount(minlength=k) for column in columns)
-        known = shown + said > 0
-        return {
-            "f1": 2 * right / (shown + said),
-            "precision": right / (said.clamp_min(1) * known),
-            "recall": right / (shown.clamp_min(1) * known),
-        }
-
-    def _ranked(self, probabilities: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """What the order of the probabilities is worth: macro AUROC and, with several labels, average precision."""
-        from torchmetrics.functional import classification as tm
-
-        k, shape = len(self.classes), {"average": None, "validate_args": False}
-        auroc = tm.multilabel_auroc if self.multilabel else tm.multiclass_auroc
-        shown = target.sum(0).cpu() if self.multilabel else target.cpu().bincount(minlength=k)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of classes without positives or negatives, which are left out here
-            values = {"auroc": auroc(probabilities, target, k, **shape)[(shown > 0) & (shown < len(target))].mean()}
-            if self.multilabel:
-                values["map"] = tm.multilabel_average_precision(probabilities, target, k, **shape)[shown > 0].mean()
-        return values
 
 
 class RegressionMetric:
@@ -200,7 +77,7 @@ class RegressionMetric:
         values["r2"] = _mean([one["r2"] for one in each.values() if "r2" in one])
         if len(self.targets) > 1:
             values |= {f"{key}/{name}": value for name, one in each.items() for key, value in one.items()}
-        return _defined(values)
+        return defined(values)
 
     def by_image(self) -> list[dict[str, Any]]:
         """Of each sample its true values as the table has them (float32's shortest text), those of `visrun predict`,
@@ -209,7 +86,7 @@ class RegressionMetric:
         errors = ((predicted - target).abs() / predicted.new_tensor(self.units)).mean(1)
         true = [dict(zip(self.targets, map(float, row), strict=True)) for row in target.float().numpy().astype(str)]
         values = [dict(zip(self.targets, map(single, row), strict=True)) for row in predicted.tolist()]
-        return _rows(error=errors.tolist(), true=true, values=values)
+        return in_rows(error=errors.tolist(), true=true, values=values)
 
     def pairs(self) -> tuple[Tensor, Tensor]:
         """Predicted and true values, (N, T) float64 on the CPU each."""
@@ -254,14 +131,14 @@ class SegmentationMetric:
         iou, dice = right / union, 2.0 * right / (union + right)
         known = union > 0
         values = {"miou": iou[known].mean(), "dice": dice[known].mean(), "pixel_accuracy": right.sum() / counts.sum()}
-        return _defined(values | {f"iou/{name}": value for name, value in zip(self.classes, iou, strict=True)})
+        return defined(values | {f"iou/{name}": value for name, value in zip(self.classes, iou, strict=True)})
 
     def by_image(self) -> list[dict[str, Any]]:
         """Of each sample as its ``error`` the share of its pixels, without ignored ones, that are wrong."""
         if not self._wrong:
             return []
         error, valid = (torch.cat(column) for column in zip(*self._wrong, strict=True))
-        return _rows(error=error[valid].tolist())
+        return in_rows(error=error[valid].tolist())
 
     def confusion(self) -> Tensor:
         """Pixel counts (K, K) int64 on the CPU: rows are the truth, columns the predictions."""
@@ -286,7 +163,7 @@ def _errors(predicted: Tensor, target: Tensor) -> dict[str, float]:
     return {**errors, "r2": float(tm.r2_score((predicted - mean) / spread, (target - mean) / spread))}
 
 
-def _rows(**columns: Sequence[Any]) -> list[dict[str, Any]]:
+def in_rows(**columns: Sequence[Any]) -> list[dict[str, Any]]:
     """Columns of the same length as one mapping for each sample."""
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
@@ -295,6 +172,7 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
-def _defined(values: dict[str, Any]) -> dict[str, float]:
+def defined(values: dict[str, Any]) -> dict[str, float]:
+    """The finite ones of ``values``, as plain numbers."""
     numbers = {name: float(value) for name, value in values.items()}
     return {name: number for name, number in numbers.items() if math.isfinite(number)}

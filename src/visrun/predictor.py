@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -21,7 +20,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from visrun import checkpoint, models
+from visrun import checkpoint, models, thresholds
 from visrun.build import load as load_ref
 from visrun.data.attempts import attempts
 from visrun.data.batches import Batches, Targets
@@ -42,7 +41,7 @@ from visrun.record.run_folder import RunFolder, read_json, run_of
 from visrun.record.sweep_table import best_trial_of, trial_of
 from visrun.run_files import FILE_NAME
 from visrun.tables import TASKS
-from visrun.tasks.base import Mapped, Merging, Prediction, Selecting, Task
+from visrun.tasks.base import Mapped, Merging, Prediction, Task
 
 BATCH = 32  # images at once, where they fit
 STREAM = 4096  # files whose headers are read together
@@ -189,14 +188,20 @@ def _size(path: Path, look: Look) -> tuple[int, int] | DataError:
         return error
 
 
-def load(run: str | Path, *, device: str | torch.device = "auto", threshold: float | str | None = None) -> Predictor:
+def load(
+    run: str | Path,
+    *,
+    device: str | torch.device = "auto",
+    threshold: float | str | Mapping[str, float] | None = None,
+) -> Predictor:
     """The best checkpoint of a run, ready to predict; torch's random numbers go on as if it had not been loaded.
 
     Args:
         run: A run's folder or its experiment.json, a sweep's folder, which stands for its best trial, or a best.pt.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, or torch's device.
         threshold: The score from which on something is reported (an object, one label of several, a defect), in place
-            of the task's own, as a number or as it is typed; None = that.
+            of the task's own, as a number or as it is typed; of a classifier also by class, ``{"cat": 0.8}``: the
+            probability from which on a label is, or an image of one label is called so. None = the task's own.
 
     Raises:
         UserError: No finished checkpoint is there, or it is damaged, or written by another version; a threshold that is
@@ -205,7 +210,7 @@ def load(run: str | Path, *, device: str | torch.device = "auto", threshold: flo
     """
     if not isinstance(run, (str, Path)):
         raise UserError(f"{type(run).__name__}: no run; give its folder, its experiment.json or a best.pt")
-    least = None if threshold is None else _finite(threshold)
+    asked = None if threshold is None else thresholds.asked_for(threshold)
     path = named(run)
     file = RunFolder(path).best if path.is_dir() else path
     if not file.exists():
@@ -216,23 +221,11 @@ def load(run: str | Path, *, device: str | torch.device = "auto", threshold: flo
     target = choose_device(str(device))
     with checkpoint.reading(file), torch.random.fork_rng(devices=[]):
         predictor = _predictor(state, file, target)
-    if least is not None:
-        if not isinstance(predictor.task, Selecting):
-            raise UserError(f"threshold={least:g}: task={predictor.task_name} reports all of an image")
-        predictor.task.select(least)
+    if asked is not None:
+        thresholds.select(predictor.task, asked, name=predictor.task_name)
     with without_steps(target, "placing the network", "see nvidia-smi for what else is there, or use device=cpu"):
         place(predictor.module.eval(), target)
     return predictor
-
-
-def _finite(threshold: float | str) -> float:
-    try:
-        found = float(threshold)
-    except (TypeError, ValueError, OverflowError):
-        found = math.nan
-    if not math.isfinite(found):
-        raise UserError(f"threshold={threshold}: must be a number, the score from which on something is reported")
-    return found
 
 
 def _predictor(state: dict[str, Any], file: Path, target: torch.device) -> Predictor:

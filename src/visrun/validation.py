@@ -47,7 +47,7 @@ def validate(made: Parts, epoch: int, watch: Callable[[str, int, int], None]) ->
     metrics = measure(made, "val", tell=partial(watch, f"{when} validating"))
     if deciding is not None:
         deciding.decide(metrics)
-    return metrics
+    return without_many(made, metrics)
 
 
 def _parts(made: Parts, epoch: int) -> tuple[Iterator[Any], int]:
@@ -66,7 +66,7 @@ def settle(model: nn.Module, batches: Iterable[Any], *, device: torch.device, pr
 
 
 def measure(made: Parts, split: str, *, tell: Tell) -> dict[str, float]:
-    """The metrics of the weights that are evaluated, on one split; of many classes the means alone.
+    """The metrics of the weights that are evaluated, on one split.
 
     Raises OutOfMemory, too.
     """
@@ -82,6 +82,11 @@ def measure(made: Parts, split: str, *, tell: Tell) -> dict[str, float]:
         )
     if metrics.get("val_loss") == 0 and _unseen(made.dataset.counts, split):
         del metrics["val_loss"]  # every target weighs 0 (data.class_weights): no loss, and the lowest of all
+    return metrics
+
+
+def without_many(made: Parts, metrics: Mapping[str, float]) -> dict[str, float]:
+    """``metrics``, of many classes the means alone."""
     many = len(made.task.state().get("classes") or ()) > MOST_CLASSES
     return {key: value for key, value in metrics.items() if not (many and is_of_class(key))}
 

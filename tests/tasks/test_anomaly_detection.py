@@ -94,6 +94,8 @@ def test_thresholds_are_taken_over_and_travel_with_the_state():
     assert isinstance(task, Deciding)
     task.decide({"synthetic_threshold": 0.5, "synthetic_pixel_threshold": 0.25})
     other = AnomalyDetection(**task.state())
+    other.decide({})
+    other.take(task.state())
     task.decide({})
     assert task.state() == {"threshold": None, "pixel_threshold": None}
     assert (other.threshold, other.pixel_threshold) == (0.5, 0.25)

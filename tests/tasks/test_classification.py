@@ -7,6 +7,7 @@ import math
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -118,8 +119,70 @@ def test_a_threshold_chooses_the_labels_of_an_image_that_can_have_several() -> N
     assert [len(one) for one in labels] == [3, 3, 1, 0]
     with pytest.raises(UserError, match=r"^threshold=2: must be a number from 0 to 1"):
         task.select(2)
-    with pytest.raises(UserError, match=r"^threshold=0\.5: an image of this run has one label, .*: leave it out$"):
-        Classification(classes=CLASSES).select(0.5)
+
+
+def test_thresholds_that_validation_chose_are_reported_from() -> None:
+    prediction = {"probabilities": torch.tensor([[0.7, 0.2, 0.6]])}
+    task = Classification(classes=CLASSES, multilabel=True)
+    assert "thresholds" not in task.record(prediction, 0)  # as before any was chosen
+    task.decide({"threshold/dog": 0.125, "threshold/cow": 0.65, "f1": 1.0})
+    assert task.state()["thresholds"] == [0.5, 0.125, 0.65]
+    found = Classification(**task.state()).record(prediction, 0)
+    assert found["labels"] == ["cat", "dog"]
+    assert found["thresholds"] == {"cat": 0.5, "cow": 0.65, "dog": 0.125}
+    other = Classification(classes=CLASSES, multilabel=True)
+    other.take(task.state())
+    assert other.reported_from() == (0.5, 0.125, 0.65)
+    other.select_classes({"cow": 0.6})
+    assert other.reported_from() == (0.5, 0.125, 0.6)
+    task.select(0.5)
+    assert task.record(prediction, 0)["labels"] == ["cat", "cow"]
+    task.decide({})
+    assert task.thresholds is None
+    single = Classification(classes=CLASSES)
+    single.decide({"threshold/dog": 0.125})
+    assert single.state()["thresholds"] is None
+    single.take({})  # of a checkpoint that was written before there were any
+    assert single.thresholds is None
+
+
+def test_of_one_label_a_threshold_is_that_of_a_class() -> None:
+    prediction = {"probabilities": torch.tensor([[0.7, 0.2, 0.1], [0.3, 0.6, 0.1]])}
+    task = Classification(classes=CLASSES)
+    task.select_classes({"dog": 0.2})
+    assert task.record(prediction, 0) == {
+        "label": "dog",
+        "probability": 0.2,
+        "probabilities": {"cat": 0.7, "dog": 0.2, "cow": 0.1},
+        "thresholds": {"dog": 0.2},
+    }
+    task.select_classes({"dog": 0.75})
+    assert [task.record(prediction, i)["label"] for i in range(2)] == ["cat", "cat"]
+    assert task.metric().preferred == (1, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (0.5, r"^threshold=0\.5: an image of this run has one label, .*, as in threshold=cow:0\.5$"),
+        ({"dgo": 0.5}, r"^threshold=dgo:0\.5: this run has no class dgo \(did you mean dog\?\)$"),
+        ({"x": 0.5}, r"^threshold=x:0\.5: this run has no class x; it has cat, dog, cow$"),
+        ({"dog": 1.5}, r"^threshold=1\.5: must be a number from 0 to 1"),
+        ({"dog": 0.5, "cat": 0.5}, r"^threshold=dog,cat: an image of this run has one label; name one class$"),
+    ],
+    ids=str,
+)
+def test_a_threshold_that_does_not_fit_is_a_line(asked: Any, told: str) -> None:
+    task = Classification(classes=CLASSES)
+    with pytest.raises(UserError, match=told):
+        task.select_classes(asked) if isinstance(asked, dict) else task.select(asked)
+
+
+def test_what_is_reported_is_drawn_before_what_is_likelier() -> None:
+    task = Classification(classes=["a", "b", "c", "d"], multilabel=True, thresholds=[0.9, 0.9, 0.9, 0.1])
+    with patch("visrun.tasks.classification.caption") as drawn:
+        task.draw(Image.new("RGB", (8, 8)), {"probabilities": torch.tensor([[0.8, 0.7, 0.6, 0.2]])}, 0)
+    assert [line.text for line in drawn.call_args.args[1]] == ["d ≥ 0.1", "a ≥ 0.9", "b ≥ 0.9"]
 
 
 def test_records() -> None:

@@ -954,14 +954,19 @@ def test_notes_add_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "data", "asked"),
     [
-        ("classification", {"multilabel": True}, True),
-        ("classification", {}, False),
-        ("object_detection", {}, True),
-        ("regression", {}, False),
+        (
+            "classification",
+            {"multilabel": True},
+            "the score from which on a label is reported, where an image may have several; "
+            "CLASS:0.8 is the probability from which on an image is called CLASS",
+        ),
+        ("classification", {}, "CLASS:0.8 is the probability from which on an image is called CLASS"),
+        ("object_detection", {}, "the score from which on an object is reported"),
+        ("regression", {}, ""),
     ],
 )
 def test_a_threshold_is_offered_where_what_is_predicted_depends_on_one(
-    task: str, data: dict[str, Any], asked: bool, tmp_path: Path
+    task: str, data: dict[str, Any], asked: str, tmp_path: Path
 ) -> None:
     folder = write(tmp_path, result={"status": "finished", "data": data}, words=(f"task={task}",))
-    assert bool(detail(folder)["threshold"]) == asked
+    assert detail(folder)["threshold"] == asked

@@ -188,6 +188,7 @@ def test_no_forged_line_shows_a_file_of_elsewhere(cwd: Path) -> None:
         ),
         ({"labels": ["cat", "dog"], "probabilities": {"dog": 0.75, "cat": 0.5, "cow": 0.1}}, "cat 0.5, dog 0.75"),
         ({"labels": [], "probabilities": {"dog": 0.25}}, "no labels"),
+        ({"labels": ["cat"], "probabilities": {"cat": 0.25}, "thresholds": {"cat": 0.125}}, "cat 0.25"),
         ({"label": "defect", "score": 3.5, "threshold": 2.0}, "defect · score 3.5 · threshold 2"),
         ({"objects": [{"label": "cat", "score": 0.9}]}, ""),
         ({"labels": [[1], "x"], "probabilities": {"dog": 0.25}}, "no labels"),
@@ -205,3 +206,4 @@ def test_a_prediction_in_words(record: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_a_threshold_is_asked_for_where_the_task_takes_one(task: str) -> None:
     assert bool(TASKS[task].threshold) == hasattr(load(TASKS[task].build), "select")
+    assert bool(TASKS[task].class_threshold) == hasattr(load(TASKS[task].build), "select_classes")

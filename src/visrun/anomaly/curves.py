@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 POINTS = 500  # thresholds of a table
+DIGITS = 6  # of a threshold that people read, where these are enough
 STEPS = 4000  # thresholds at which pixels are counted, where they have more values than that
 SAMPLED = 400_000  # values from which these are chosen
 MOST_FALSE = 0.3  # false positive rate up to which AUPRO is taken
@@ -36,18 +36,36 @@ class Counts:
     positives: float
     negatives: float
 
-    def points(self) -> list[dict[str, Any]]:
+    def points(self) -> list[dict[str, float]]:
         """What each threshold gives, the highest first, of more than ``POINTS`` evenly some: recall, false positive
         rate, precision and F1, without those that are undefined."""
         count = len(self.thresholds)
-        rows = []
-        for i in np.unique(np.linspace(0, count - 1, min(count, POINTS)).round().astype(int)):
-            hits, false = float(self.hits[i]), float(self.false[i])
-            row = {"threshold": float(self.thresholds[i]), "precision": hits / (hits + false)}
-            row |= {"recall": hits / self.positives} if self.positives else {}
-            row |= {"false_positive_rate": false / self.negatives} if self.negatives else {}
-            rows.append(row | {"f1": 2 * hits / (hits + false + self.positives)})
-        return rows
+        chosen = np.unique(np.linspace(0, count - 1, min(count, POINTS)).round().astype(int))
+        return [self._point(i, place=1.0) for i in chosen.tolist()]
+
+    def at_recall(self, least: float) -> dict[str, float] | None:
+        """What the highest threshold gives that this share of the positives reaches, 0 < ``least`` <= 1, midway to the
+        next lower score; None without positives."""
+        if not self.positives:
+            return None
+        return self._point(int(np.argmax(self.hits / self.positives >= least)), place=0.5)
+
+    def _point(self, i: int, *, place: float) -> dict[str, float]:
+        hits, false = float(self.hits[i]), float(self.false[i])
+        row = {"threshold": shortest(self._parting(i, place), *self._gap(i)), "precision": hits / (hits + false)}
+        row |= {"recall": hits / self.positives} if self.positives else {}
+        row |= {"false_positive_rate": false / self.negatives} if self.negatives else {}
+        return row | {"f1": 2 * hits / (hits + false + self.positives)}
+
+    def _gap(self, i: int) -> tuple[float, float]:
+        """Between which scores the i-th threshold may lie: above the next lower one, if any, and not above its own."""
+        return float(self.thresholds[i + 1]) if i + 1 < len(self.thresholds) else -np.inf, float(self.thresholds[i])
+
+    def _parting(self, i: int, place: float) -> float:
+        """The i-th threshold moved down towards the next lower score, from its own at a ``place`` of 1 to that at 0."""
+        low, high = self._gap(i)
+        between = low + place * (high - low) if np.isfinite(low) else high
+        return between if np.float32(between) > low else high  # in which scores are compared
 
     def auroc(self) -> float:
         """Area under the ROC curve; NaN where one of both is missing."""
@@ -72,10 +90,7 @@ class Counts:
             return float("nan"), float("nan")
         f1 = 2 * self.hits / (self.hits + self.false + self.positives)
         best = int(np.argmax(f1))
-        high = float(self.thresholds[best])
-        low = float(self.thresholds[best + 1]) if best + 1 < len(self.thresholds) else high
-        between = low + place * (high - low)
-        return float(f1[best]), between if np.float32(between) > low else high  # in which scores are compared
+        return float(f1[best]), self._parting(best, place)
 
     def f1_at(self, threshold: float) -> float:
         """F1 at ``threshold``, one of those that were counted, or any where all scores were; NaN without positives."""
@@ -92,10 +107,17 @@ def counts(scores: Floats, truth: NDArray[np.bool_]) -> Counts:
     return _counts(thresholds, *(_reaching(thresholds, scores[part]) for part in (truth, ~truth)))
 
 
-def by_class(classes: Sequence[str], scores: Floats, truth: NDArray[np.bool_]) -> list[dict[str, Any]]:
-    """The `Counts.points` of each class, with its name; both (N, K)."""
+def by_class(classes: Sequence[str], scores: Floats, truth: NDArray[np.bool_]) -> dict[str, Counts]:
+    """Those of each class, by its name; both (N, K)."""
     each = zip(classes, scores.T, truth.T, strict=True)
-    return [{"class": name} | point for name, column, true in each for point in counts(column, true).points()]
+    return {name: counts(column, true) for name, column, true in each}
+
+
+def shortest(value: float, low: float, high: float) -> float:
+    """``value`` of (low, high] with as few digits, six or more, as keep it there: rounded up past a score it would lose
+    that."""
+    found = (float(f"{value:.{digits}g}") for digits in range(DIGITS, 17))
+    return next((one for one in found if low < one <= high), value)
 
 
 def reaching(scores: Floats, threshold: float) -> float:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from visrun.anomaly import truth
-from visrun.anomaly.curves import Floats, Pixels, counts, reaching, sampled
+from visrun.anomaly.curves import Counts, Floats, Pixels, counts, reaching, sampled
 from visrun.batch import Batch, Prediction
 from visrun.data.placement import Scene
 from visrun.data.verdicts import CLASSES
@@ -121,10 +121,10 @@ class AnomalyMetric:
         called = [{"label": CLASSES[int(score >= chosen)]} for score in scores]
         return [one | said | {"margin": gap} for one, said, gap in zip(found, called, margins, strict=True)]
 
-    def by_threshold(self) -> list[dict[str, Any]]:
-        """What each score would give as the threshold."""
+    def counts(self) -> dict[str, Counts]:
+        """Of the one score how many images of each kind reach every threshold, under no name."""
         scores, truly = self.scores()
-        return counts(scores, truly > 0).points()
+        return {"": counts(scores, truly > 0)}
 
     def _has(self, name: str) -> bool:
         return name in self._rows[0]

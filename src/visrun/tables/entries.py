@@ -38,6 +38,8 @@ class TaskEntry:
         by_pixel: The metrics that are measured on the pixels of training images, so that one of another size is another
             ruler; of ``iou/road`` it names ``iou``.
         threshold: What happens from the score on that ``visrun predict`` takes as ``threshold=``; "" = it takes none.
+        class_threshold: What happens from the probability of a class on that it takes as ``threshold=CLASS:0.8``; where
+            an image has one label, it takes no other.
     """
 
     build: Ref
@@ -50,6 +52,7 @@ class TaskEntry:
     outputs: tuple[Output, ...] = ()
     by_pixel: tuple[str, ...] = ()
     threshold: str = ""
+    class_threshold: str = ""
     others: dict[str, bool | None] = field(default_factory=dict)
 
     @property

@@ -15,7 +15,8 @@ def more(*metrics: str) -> dict[str, bool]:
 TASKS: dict[str, TaskEntry] = {
     "classification": TaskEntry(
         build="visrun.tasks.classification:Classification",
-        metrics={**more("accuracy", "top5", "precision", "recall", "f1", "auroc", "map"), "ece": False},
+        metrics={**more("accuracy", "top5", "precision", "recall", "f1", "f1_max", "auroc", "map"), "ece": False},
+        others={"threshold": None},
         losses={
             "cross_entropy": "visrun.losses:cross_entropy",
             "label_smoothing": "visrun.losses:label_smoothing",
@@ -26,6 +27,7 @@ TASKS: dict[str, TaskEntry] = {
         image_size=224,
         target="label",
         threshold="a label is reported, where an image may have several",
+        class_threshold="an image is called CLASS",
         outputs=("image",),
     ),
     "anomaly_detection": TaskEntry(

@@ -97,6 +97,10 @@ class AnomalyDetection:
             value = metrics.get(name, metrics.get(f"{SYNTHETIC}{name}"))
             setattr(self, name, None if value is None else float(value))
 
+    def take(self, state: Mapping[str, Any]) -> None:
+        """Take over the thresholds of another's state."""
+        self.threshold, self.pixel_threshold = state["threshold"], state["pixel_threshold"]
+
     def select(self, threshold: float) -> None:
         """Call images defective from this score on."""
         self.threshold = threshold

@@ -136,11 +136,28 @@ class Selecting(Protocol):
 
 
 @runtime_checkable
+class SelectingByClass(Protocol):
+    """A task that reports what scores high enough, of each class by a threshold of its own."""
+
+    def select_classes(self, thresholds: Mapping[str, float]) -> None:
+        """Report what is of these classes from their thresholds on, in place of the task's own.
+
+        Raises:
+            UserError: A class that is not known, or what is no score.
+        """
+        ...
+
+
+@runtime_checkable
 class Deciding(Protocol):
     """A task with thresholds that are chosen on the validation split."""
 
     def decide(self, metrics: Mapping[str, float]) -> None:
         """Take over those that ``metrics`` name; others are not known then."""
+        ...
+
+    def take(self, state: Mapping[str, Any]) -> None:
+        """Take over those of another's ``state()``."""
         ...
 
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,10 +15,11 @@ from PIL import Image
 from torch import Tensor
 
 from visrun.build import function_of
+from visrun.classification_metric import PREDICTED, THRESHOLD, ClassificationMetric, called
 from visrun.errors import ConfigError, UserError
 from visrun.figures.drawing import BAD, GOOD, MOST, PLAIN, Line, caption
 from visrun.losses import bce
-from visrun.metrics import PREDICTED, ClassificationMetric
+from visrun.near import did_you_mean
 from visrun.tasks.base import (
     Batch,
     Forward,
@@ -32,6 +33,7 @@ from visrun.tasks.base import (
     probability,
     within,
 )
+from visrun.text import some
 
 SHOWN = 3  # classes in a picture's caption
 
@@ -45,6 +47,8 @@ class Classification:
         multilabel: Whether an image can have several labels, or none.
         one_vs_rest: Whether logits answer "this class or not" each, as ``bce`` teaches, rather than compete in a
             softmax; None = as the loss teaches.
+        thresholds: Of several labels, the probability (K,) from which on each is reported, as it was chosen on the
+            validation split; None = 0.5 for all.
 
     Raises:
         ConfigError: The loss gives one label an image and the data has several.
@@ -57,10 +61,13 @@ class Classification:
         loss: Loss | None = None,
         multilabel: bool = False,
         one_vs_rest: bool | None = None,
+        thresholds: Sequence[float] | None = None,
     ) -> None:
         self.classes, self.loss, self.multilabel = tuple(classes), loss, multilabel
         self.num_outputs = len(self.classes)
-        self.threshold = PREDICTED  # of one label of several
+        self.thresholds = None if thresholds is None else tuple(thresholds)
+        self.asked: tuple[float, ...] | None = None  # in place of these
+        self.preferred: tuple[int, float] | None = None  # of one label: a class, and from which probability it is it
         binary = loss is not None and function_of(loss) is bce
         if multilabel and loss is not None and not binary:
             raise ConfigError(f"loss={name_of(loss)}: the images of this dataset have several labels; use loss=bce")
@@ -84,60 +91,127 @@ class Classification:
         """Sample ``i`` alone; nothing in it depends on pixels."""
         return only(prediction, i)
 
+    def decide(self, metrics: Mapping[str, float]) -> None:
+        """Take over the thresholds of several labels; a label without one keeps 0.5."""
+        found = [metrics.get(f"{THRESHOLD}/{name}") for name in self.classes]
+        known = self.multilabel and any(one is not None for one in found)
+        self.thresholds = tuple(PREDICTED if one is None else float(one) for one in found) if known else None
+
+    def take(self, state: Mapping[str, Any]) -> None:
+        """Take over the thresholds of another's state."""
+        known = state.get("thresholds")
+        self.thresholds = None if known is None else tuple(known)
+
     def select(self, threshold: float) -> None:
-        """Report the labels of an image from this probability on.
+        """Report all labels of an image from this probability on.
 
         Raises:
             UserError: An image has one label.
         """
         if not self.multilabel:
-            raise UserError(f"threshold={threshold:g}: an image of this run has one label, its likeliest: leave it out")
-        self.threshold = probability(threshold)
+            raise UserError(
+                f"threshold={threshold:g}: an image of this run has one label, its likeliest: leave it out, or name "
+                f"the class that it is called from there on, as in threshold={self.classes[-1]}:{threshold:g}"
+            )
+        self.asked = (probability(threshold),) * self.num_outputs
+
+    def select_classes(self, thresholds: Mapping[str, float]) -> None:
+        """Report labels from these probabilities on, the others as before; of one label an image, call it the class
+        from there on, and below the likeliest of the others.
+
+        Raises:
+            UserError: A class that is not known, or of one label several classes.
+        """
+        for name, value in thresholds.items():
+            if name not in self.classes:
+                near = did_you_mean(name, self.classes) or f"; it has {some(self.classes)}"
+                raise UserError(f"threshold={name}:{value:g}: this run has no class {name}{near}")
+            probability(value)
+        if self.multilabel:
+            own = dict(zip(self.classes, self.reported_from(), strict=True))
+            self.asked = tuple({**own, **thresholds}.values())
+            return
+        if len(thresholds) > 1:
+            raise UserError(f"threshold={','.join(thresholds)}: an image of this run has one label; name one class")
+        ((name, value),) = thresholds.items()
+        self.preferred = (self.classes.index(name), value)
+
+    def reported_from(self) -> tuple[float, ...]:
+        """Of several labels, the probability (K,) from which on each is."""
+        return self.asked or self.thresholds or (PREDICTED,) * self.num_outputs
 
     def metric(self) -> ClassificationMetric:
         """Accuracy, ECE, and F1, precision, recall and AUROC over the classes."""
-        return ClassificationMetric(self.classes, multilabel=self.multilabel)
+        return ClassificationMetric(
+            self.classes,
+            multilabel=self.multilabel,
+            chosen=lambda: self.thresholds,
+            asked=self.asked,
+            preferred=self.preferred,
+        )
 
     def record(self, prediction: Prediction, i: int) -> dict[str, Any]:
-        """``label`` and its ``probability``, or all predicted ``labels``; ``probabilities`` by class, highest first."""
-        ranked = self._ranked(prediction, i)
+        """``label`` and its ``probability``, or all predicted ``labels``; ``probabilities`` by class, highest first;
+        ``thresholds`` by class where any was chosen or asked for."""
+        ranked, predicted = self._ranked(prediction, i), self._predicted(prediction, i)
         probabilities = {self.classes[k]: round(p, 6) for k, p in ranked}
         if self.multilabel:
-            return {"labels": [self.classes[k] for k in self._predicted(ranked)], "probabilities": probabilities}
-        label, probability = next(iter(probabilities.items()))
-        return {"label": label, "probability": probability, "probabilities": probabilities}
+            found: dict[str, Any] = {"labels": [self.classes[k] for k in predicted], "probabilities": probabilities}
+        else:
+            label = self.classes[predicted[0]]
+            found = {"label": label, "probability": probabilities[label], "probabilities": probabilities}
+        own = self._own_thresholds()
+        known = {self.classes[k]: float(f"{own[k]:.6g}") for k, _ in ranked if k in own}
+        return found | ({"thresholds": known} if known else {})
 
     @within(MOST)
     def draw(self, image: Image.Image, prediction: Prediction, i: int, target: Any = None) -> Image.Image:
-        """The image above its likeliest classes; where the truth is known, right is green and wrong is red.
+        """The image above its likeliest classes, those that are predicted first, with thresholds that were chosen or
+        asked for; where the truth is known, right is green and wrong is red.
 
         Args:
             target: A class index, the indices of several labels, or a row (K,) of zeros and ones; None = not known.
         """
-        ranked = self._ranked(prediction, i)
         truth = None if target is None else self._truth(target)
-        predicted = self._predicted(ranked)
-        shown = max(SHOWN, len(predicted)) if self.multilabel else SHOWN
-        lines = []
-        for k, p in ranked[:shown]:
+        predicted = self._predicted(prediction, i)
+        ranked = sorted(self._ranked(prediction, i), key=lambda pair: pair[0] not in predicted)
+        lines, own = [], self._own_thresholds()
+        for k, p in ranked[: max(SHOWN, len(predicted))]:
             known = truth is not None and k in predicted
             color = PLAIN if not known else GOOD if k in (truth or ()) else BAD
-            lines.append(Line(self.classes[k], color=color, share=p))
+            text = f"{self.classes[k]} ≥ {own[k]:.2g}" if k in own else self.classes[k]
+            lines.append(Line(text, color=color, share=p))
         missed = [self.classes[k] for k in truth or () if k not in predicted]
         if missed or (truth == [] and predicted):
             lines.append(Line(f"truth: {', '.join(missed) or 'none'}", color=BAD))
         return caption(image, lines)
 
     def state(self) -> dict[str, Any]:
-        """Class names and how logits become probabilities."""
-        return {"classes": list(self.classes), "multilabel": self.multilabel, "one_vs_rest": self.one_vs_rest}
+        """Class names, how logits become probabilities, and from which of these on a label is reported."""
+        thresholds = self.asked or self.thresholds
+        return {
+            "classes": list(self.classes),
+            "multilabel": self.multilabel,
+            "one_vs_rest": self.one_vs_rest,
+            "thresholds": None if thresholds is None else list(thresholds),
+        }
+
+    def _own_thresholds(self) -> dict[int, float]:
+        """By class those that were chosen or asked for."""
+        if not self.multilabel:
+            return dict([self.preferred] if self.preferred else [])
+        return dict(enumerate(self.asked or self.thresholds or ()))
 
     def _ranked(self, prediction: Prediction, i: int) -> list[tuple[int, float]]:
         row = prediction["probabilities"][i].tolist()
         return sorted(enumerate(row), key=lambda pair: -pair[1])
 
-    def _predicted(self, ranked: list[tuple[int, float]]) -> list[int]:
-        return [k for k, p in ranked if p >= self.threshold] if self.multilabel else [ranked[0][0]]
+    def _predicted(self, prediction: Prediction, i: int) -> list[int]:
+        """The predicted classes, the likeliest first."""
+        if self.multilabel:
+            own = self.reported_from()
+            return [k for k, p in self._ranked(prediction, i) if p >= own[k]]
+        return called(prediction["probabilities"][i : i + 1], self.preferred).tolist()
 
     def _truth(self, target: Any) -> list[int]:
         is_row = isinstance(target, Tensor) and target.ndim == 1 and len(target) == self.num_outputs

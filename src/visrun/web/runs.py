@@ -64,7 +64,7 @@ def detail(folder: Path) -> dict[str, Any]:
         "can_stop": facts.pid is not None and state in ("starting", "running"),
         "can_resume": can_resume(facts, rows),
         "can_try": os.path.isfile(RunFolder(folder).best),  # noqa: PTH113 (it may lie where we may not look)
-        "threshold": entry.threshold if entry and _has_threshold(entry, result) else "",
+        "threshold": _threshold(entry, result) if entry else "",
         "can_edit": (folder / FILE_NAME).is_file() or "form" in facts.ui,
     }
 
@@ -76,9 +76,13 @@ def can_resume(facts: Facts, rows: Rows) -> bool:
     return left and bool(facts.experiment) and not refused
 
 
-def _has_threshold(entry: TaskEntry, result: Mapping[str, Any]) -> bool:
-    """Whether what is predicted depends on one: of one label an image has, the likeliest is taken."""
-    return entry.target != "label" or bool(part_of(result, "data").get("multilabel"))
+def _threshold(entry: TaskEntry, result: Mapping[str, Any]) -> str:
+    """What a threshold is and how it is typed; "" where what is predicted depends on none."""
+    by_class = f"CLASS:0.8 is the probability from which on {entry.class_threshold}" if entry.class_threshold else ""
+    if by_class and not part_of(result, "data").get("multilabel"):
+        return by_class
+    whole = f"the score from which on {entry.threshold}" if entry.threshold else ""
+    return f"{whole}; {by_class}" if by_class else whole
 
 
 def ends(facts: Facts, *, badly: bool) -> dict[str, Any]:

@@ -183,7 +183,8 @@ def _fresh(file: Path) -> IO[bytes]:
 def said(record: Mapping[str, Any]) -> str:
     """A prediction in words, whatever its task: ``cat · probability 0.98``, ``weight 3.2``; objects are drawn."""
     numbers, parts = numbers_of(dict(record)), []
-    scores = {name: score for value in record.values() for name, score in numbers_of(value).items()}
+    mappings = reversed([*record.values()])  # probabilities stand before the thresholds that they reach
+    scores = {name: score for value in mappings for name, score in numbers_of(value).items()}
     for key, value in record.items():
         if isinstance(value, str):
             parts.append(value)

@@ -14,7 +14,7 @@ export function tryPanel(place, id, { can_try: can, threshold: decides }) {
   if (!can) return;
   const address = `/api/runs/${id}/predictions`;
   const path = textField({ id: "try-path", placeholder: "/path/to/images", required: true });
-  const threshold = textField({ id: "try-threshold", inputMode: "decimal", placeholder: "the run's own" });
+  const threshold = textField({ id: "try-threshold", placeholder: "the run's own" });
   const go = h("button", { type: "submit" }, "Predict");
   const stop = button("Stop", () => act(`${address}/stop`), { hidden: true });
   const said = h("p", { className: "said" });
@@ -34,7 +34,7 @@ export function tryPanel(place, id, { can_try: can, threshold: decides }) {
     decides ? h("div", {}, h("label", { htmlFor: threshold.id }, "Threshold"), threshold) : null,
     go,
     stop,
-    decides ? h("p", { className: "quiet" }, `Threshold: the score from which on ${decides}.`) : null,
+    decides ? h("p", { className: "quiet" }, `Threshold: ${decides}.`) : null,
   );
   place.replaceChildren(h("summary", {}, "Try on images"), form, said, heard, problems, command, gallery);
   let running = false,
