@@ -48,7 +48,7 @@ PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
 READY = list(TASKS)
 PLACEHOLDER = re.compile(r"[A-Z]+(/.*)?")  # PATH, RUN, RUN/experiment.json
 # Words of a command that are no settings; those in blocks of commands are composed.
-ONLY_TYPED = ("folds", "format", "pictures", "seeds", "sweep", "threshold")
+ONLY_TYPED = ("folds", "format", "pictures", "recall", "seeds", "sweep", "threshold")
 EXAMPLE_FILE = re.compile(r"`(conf/[\w/]+\.yaml|\w+\.py)`:\n\n```\w+\n(.*?)^```$", re.M | re.S)
 
 
@@ -139,7 +139,11 @@ def checked(words: list[str], cwd: Path) -> list[str]:
     if words[:1] == ["evaluate"]:
         asked, names = options("evaluate", words[1:], evaluate.READS)
         assert len(names) == 1
-        words = [f"{key}={value}" for key, value in asked.items() if key not in ("split", "out", "device")]
+        words = [
+            f"{key}={value}"
+            for key, value in asked.items()
+            if key not in ("split", "threshold", "recall", "out", "device")
+        ]
         return texts(resolve(words, conf=opened(cwd)).warnings)
     if words[:1] == ["compare"]:
         assert options("compare", words[1:], tuple(comparing.DEFAULTS))[1]

@@ -96,6 +96,6 @@ def test_it_is_told_as_it_is_typed() -> None:
 
 def test_where_nothing_is_to_be_found_no_threshold_finds_it() -> None:
     with pytest.raises(
-        UserError, match=r"^recall=0\.5: val has no image of what is to be found; name a split that has"
+        UserError, match=r"^recall=0\.5: val has no image of what is to be found; name one that has, as split="
     ):
         at_recall(metric_of([0.5], [0]), 0.5, split="val")

@@ -54,12 +54,16 @@ VERBS = {
     ),
     "evaluate": Verb(
         main="visrun.evaluate:main",
-        usage="visrun evaluate RUN [data.root=PATH] [split=test] [out=DIR] [data=folder] [device=cpu]",
+        usage=(
+            "visrun evaluate RUN [data.root=PATH] [split=test] [threshold=0.5] [recall=0.99] [out=DIR] [data=folder] "
+            "[device=cpu]"
+        ),
         about=(
             "The task's metrics of a run on its own dataset or another one, as one JSON line; classes are matched by "
             "name. The test split counts, else val, else train, unless split= names one. data=demo stands for the "
-            "built-in images; how an image is seen is the run's own. out=DIR also gets pictures, the worst images "
-            "first, and a JSON line for each."
+            "built-in images; how an image is seen is the run's own. threshold= counts as in predict; recall=0.99 "
+            "adds the highest threshold that reaches it, for anomaly detection and each class. out=DIR also gets "
+            "pictures, the worst images first, and a JSON line for each."
         ),
     ),
     "explain": Verb(
@@ -88,7 +92,8 @@ VERBS = {
             "What a run, or a best.pt alone, sees in images: files, folders, or lists of paths (a .txt, or - for "
             "standard input). A JSON line for each, and drawn pictures in out= (else in predictions/ of the run's "
             "folder, of the current one where a best.pt lies in no run). threshold= is the score from which on an "
-            "object, one label of several or a defect is reported; pictures=N draws N images."
+            "object, one label of several or a defect is reported; threshold=CLASS:0.8 is that of one label, or calls "
+            "an image CLASS from there on. pictures=N draws N images."
         ),
     ),
     "repeat": Verb(

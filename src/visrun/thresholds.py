@@ -97,9 +97,7 @@ def at_recall(metric: Graded, least: float, *, split: str) -> list[dict[str, Any
     """
     found = [_row(name, point) for name, each in metric.counts().items() if (point := each.at_recall(least))]
     if not found:
-        raise UserError(
-            f"recall={least:g}: {split} has no image of what is to be found; name a split that has, as split="
-        )
+        raise UserError(f"recall={least:g}: {split} has no image of what is to be found; name one that has, as split=")
     return found
 
 
