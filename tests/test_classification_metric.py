@@ -91,7 +91,7 @@ def test_of_two_classes_all_is_measured_at_the_threshold() -> None:
     found = seen(metric := ClassificationMetric("ab", preferred=(1, 0.25)), p, y).compute()
     said = (p[:, 1] >= 0.25).long()
     assert metric.confusion().tolist() == sk.confusion_matrix(y, said).tolist() == [[1, 1], [0, 2]]
-    assert found["accuracy"] == 0.75
+    assert (found["accuracy"], found["threshold/b"]) == (0.75, 0.25)
     assert (found["precision/b"], found["recall/b"], found["f1/b"]) == (pytest.approx(2 / 3), 1.0, pytest.approx(0.8))
     assert [row["label"] for row in metric.by_image()] == ["a", "b", "b", "b"]
     assert found["auroc"] == seen(ClassificationMetric("ab"), p, y).compute()["auroc"]

@@ -1008,6 +1008,35 @@ def test_evaluate_prints_rounded_values_and_nothing_stray(photos, tmp_path, caps
         evaluate.main([str(result.folder), f"data.root={other}", "data.image_size=64", "loss=focal"])
 
 
+def test_thresholds_that_validation_chose_count_wherever_labels_are_reported(photos, tmp_path, capsys):
+    for split, number in (("train", 6), ("val", 3)):
+        listed = [(f"{split}/{name}/{i}.png", name if i else f"{name}|big") for name in COLOURS for i in range(number)]
+        lines = [f"{photos / path},{labels}" for path, labels in listed]
+        (tmp_path / f"{split}.csv").write_text("\n".join(["image,label", *lines]), encoding="utf-8")
+    result = start(tmp_path, tmp_path / "run", "loss=bce", "max_epochs=4", "learning_rate=0.01")
+    best = next(row for row in rows(result.folder) if row["epoch"] == result.best_epoch)
+    chosen = [best[f"threshold/{name}"] for name in ("big", "blue", "red")]
+    assert checkpoint.load(result.folder / "checkpoints/best.pt")["task_state"]["thresholds"] == chosen
+    predictor = visrun.load(result.folder, device="cpu")
+    (found,) = predictor.predict([photos / "val/red/0.png"])
+    own = dict(zip(("big", "blue", "red"), chosen, strict=True))
+    assert set(found["labels"]) == {name for name, p in found["probabilities"].items() if p >= own[name]}
+    capsys.readouterr()
+    words = [str(result.folder), "split=val", "run.device=cpu"]
+    assert evaluate.main([*words, "recall=1"]) == 0
+    out, err = capsys.readouterr()
+    measured = json.loads(out)
+    assert measured["f1_tuned"] == measured["f1_max"] == pytest.approx(best["f1_max"], abs=1e-5)
+    assert [row["class"] for row in measured["at_recall"]] == ["big", "blue", "red"]
+    assert all(row["recall"] == 1 for row in measured["at_recall"])
+    typed = [line.split()[0] for line in err.splitlines() if line.startswith("threshold=")]
+    assert evaluate.main([*words, "threshold=" + ",".join(one.removeprefix("threshold=") for one in typed)]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["recall"] == 1 and "f1_tuned" not in again
+    for row in measured["at_recall"]:
+        assert again[f"precision/{row['class']}"] == row["precision"]
+
+
 def test_evaluate_says_which_images_it_left_out(photos, tmp_path, capsys):
     result = start(photos, tmp_path / "run", "max_epochs=1")
     other = tmp_path / "other"

@@ -65,7 +65,7 @@ class ClassificationMetric:
         multilabel: Whether an image can have several labels, or none.
         chosen: Gives the thresholds (K,) that were chosen on the validation split, None while there are none.
         asked: Of several labels, thresholds (K,) that count in place of 0.5 and of those that were chosen.
-        preferred: Of one label, as :func:`called` has it.
+        preferred: Of one label, as :func:`called` has it; its threshold is ``threshold/CLASS``.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class ClassificationMetric:
             each |= {f"{key}{TUNED}": column for key, column in tuned.items()}
         means = {key: column.nanmean() for key, column in each.items()}
         answers, ranked = self._answers(probabilities, target), self._ranked(probabilities, target)
-        graded = self._graded() if self.multilabel else {}
+        graded = self._graded() if self.multilabel else self._preferred()
         return defined({**answers, **means, **ranked, **graded, **self._named(each)})
 
     def confusion(self) -> Tensor:
@@ -143,6 +143,13 @@ class ClassificationMetric:
         at = best if known is None else dict(zip(self.classes, known, strict=True))
         f1_max = sum(f1 for _, f1, _ in found.values()) / len(found) if found else math.nan
         return {"f1_max": f1_max, **{f"{THRESHOLD}/{name}": value for name, value in at.items()}}
+
+    def _preferred(self) -> dict[str, float]:
+        """``threshold/CLASS`` of the class that has one, where an image has one label."""
+        if self.preferred is None:
+            return {}
+        k, least = self.preferred
+        return {f"{THRESHOLD}/{self.classes[k]}": least}
 
     def _plain(self) -> list[float]:
         return [PREDICTED] * len(self.classes)

@@ -92,7 +92,7 @@ class Images(Body):
     """What a run is to be tried on."""
 
     path: Annotated[str, Field(min_length=1, max_length=4096)]
-    threshold: Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")] = ""
+    threshold: Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")] = ""
 
 
 class Runs(Body):
