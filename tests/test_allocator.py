@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from visrun import allocator
-from visrun.allocator import OWN_WORDS, give_back, kept_memory
+from visrun.allocator import OWN_WORDS, give_back, kept_memory, uncollected
 
 PAGE = 4096
 LARGE = 96 << 20  # bytes: such a block is the kernel's again once it is freed
@@ -91,3 +91,16 @@ def test_another_c_library_keeps_its_ways(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     with kept_memory():
         give_back()
+
+
+def test_no_search_for_garbage_in_there_and_as_before_afterwards():
+    assert gc.isenabled()
+    with pytest.raises(ZeroDivisionError), uncollected():
+        before = gc.get_stats()[0]["collections"]
+        _ = [{} for _ in range(100_000)]  # a search begins with each 700 objects, or 2,000
+        assert gc.get_stats()[0]["collections"] == before
+        with uncollected():
+            assert not gc.isenabled()
+        assert not gc.isenabled()  # the outer one ends it
+        _ = 1 / 0
+    assert gc.isenabled()

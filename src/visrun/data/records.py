@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from visrun.allocator import uncollected
 from visrun.data import check, choose, enough, files, labelled, lookalikes, mask_classes, recognise, splits
 from visrun.data.check import Finding
 from visrun.data.labelled import Entries, Labelled
@@ -99,6 +100,7 @@ class Choice(TypedDict, total=False):
     defects_aside: bool
 
 
+@uncollected()
 def read(
     root: str | Path,
     *,
@@ -116,13 +118,11 @@ def read(
         root: A folder, or one table file.
         task: Its name in ``TASKS``.
         reader: A name in ``READERS``, or ``auto`` to recognise the layout.
-        targets: The columns of a table to learn; None = those that may be meant, see
-            `visrun.data.readers.table.read`.
+        targets: The columns of a table to learn; None = those that `visrun.data.readers.table.read` takes.
         on_bad: ``error`` refuses unusable records; ``skip`` leaves them out, up to half of all, and lists them.
         training: False to measure a finished model on any dataset of the task: nothing is split (images without a
             split are ``test``), and classes may be missing.
         progress: Called with (what is done, done, total), the files that are looked at about a hundred times.
-        choice: See `Choice`.
 
     Raises:
         DataError: Naming what is wrong: up to 20 offenders with file and line, and how many more.

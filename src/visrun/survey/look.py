@@ -18,6 +18,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from visrun import tables
+from visrun.allocator import uncollected
 from visrun.data import files, foreign, recognise, records
 from visrun.data.describe import crowded, describe, sides_of, uneven, wild
 from visrun.data.objects import Objects
@@ -101,6 +102,7 @@ class Survey:
     suffixes: dict[str, int] = field(default_factory=dict)
 
 
+@uncollected()
 def look(
     root: str | Path,
     *,
