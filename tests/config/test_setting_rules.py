@@ -122,7 +122,7 @@ def test_data_rules():
         "data.root=null: data=folder needs the dataset's folder or file"
     ]
     (line,) = check(settings(data={"name": "masks", "root": "/x"}))
-    taken = "demo, auto, folder, csv, names, coco, yolo, voc, dota, instances, labelme, cvat, createml or boxes"
+    taken = "demo, auto, folder, csv, names, coco, yolo, voc, dota, instances, labelme, cvat, createml, boxes or rle"
     assert line == f"data=masks: task=classification takes {taken}"
     lines = check(settings(task="regression", data={"classes": ["a"], "class_weights": "balanced"}))
     assert lines == [

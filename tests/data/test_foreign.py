@@ -46,7 +46,7 @@ FILES = [
     ("training/label_2/a.txt", KITTI, "KITTI"),
     ("set/annotations/a.txt", "35,18,23,12,1,1,0,0\n", "VisDrone"),
     ("a_seg.npy", "x", "Cellpose"),
-    ("train_ship_segmentations_v2.csv", "ImageId,EncodedPixels\na.jpg,1 2 9 3\n", "a table of run lengths"),
+    ("train_masks.csv", "img,rle_mask\na.jpg,1 2 9 3\n", "a table of run lengths"),
     ("labels.mat", "MATLAB 5.0", "MATLAB"),
     ("data/train-0.parquet", "PAR1", "Parquet"),
     ("photos.zip", "PK", "an archive"),

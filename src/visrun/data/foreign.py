@@ -114,9 +114,9 @@ FORMATS = (
     Format(
         "a table of run lengths",
         "*.csv",
-        rb"(?i)\A[^\n]*\b(encodedpixels|rle_?mask|rle)\b",
-        "paint the runs into masks: images/ and masks/, PNGs of class ids",
-        ("masks",),
+        rb"(?i)\A[^\n]*\b(rle_?mask|rle)\b",
+        "if its runs count pixels from 1, down the columns, call the image's column ImageId, theirs EncodedPixels",
+        ("rle",),
     ),
     Format("MATLAB's format", "*.mat", b"", "write a table of image,label, or COCO of objects", ("coco", "csv")),
     Format("Parquet", "*.parquet", b"", "save images in class folders, or with a table", ("folder", "csv")),
