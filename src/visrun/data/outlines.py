@@ -59,15 +59,13 @@ def counts_of(text: str | bytes) -> Numbers:
 def rle_between(starts: Numbers, ends: Numbers, size: tuple[int, int]) -> Rle:
     """The mask of (h, w) = ``size`` whose pixels are those from each start to before its end, ascending."""
     edges = np.stack([starts, ends], 1).ravel()
-    return Rle(tuple(np.diff(np.concatenate([[0], edges, [size[0] * size[1]]])).tolist()), size)
+    return Rle(np.diff(np.concatenate([[0], edges, [size[0] * size[1]]])).astype(np.int32), size)
 
 
 def rle_over(runs: NDArray[np.int32], size: tuple[int, int]) -> Rle:
     """The mask of (h, w) = ``size`` with these runs (R, 2), first pixel and length, ascending and within it."""
-    counts = np.empty(2 * len(runs) + 1, np.int32)
-    edges = np.concatenate([[0], np.cumsum(runs, 1).ravel(), [size[0] * size[1]]])
-    counts[:] = np.diff(edges)
-    return Rle(counts, size)
+    ends = np.cumsum(runs, 1, dtype=np.int64)
+    return rle_between(ends[:, 0], ends[:, 1], size)
 
 
 def rle_of(numbers: Numbers, size: tuple[int, int]) -> Rle:
