@@ -96,7 +96,11 @@ FORMATS = (
         "export COCO or YOLO Darknet",
     ),
     Format(
-        "KITTI's own format", "*.txt", rb"(?m)^[A-Za-z_-]+ -?[\d.]+ -?\d+( -?[\d.]+){12,13}\s*$", "convert it to YOLO"
+        "KITTI's format in another place",
+        "*.txt",
+        rb"(?m)^[A-Za-z_-]+ -?[\d.]+ -?\d+( -?[\d.]+){12,13}\s*$",
+        "call its folder label_2, and that of the images beside it image_2",
+        ("kitti",),
     ),
     Format(
         "VisDrone's own format",
