@@ -34,7 +34,6 @@ FILES = [
     ("a.json", json.dumps(DARWIN), "Darwin"),
     ("captions.json", json.dumps({"annotations": []}), "a json of annotations without a list of images"),
     ("annotations.xml", '<?xml version="1.0"?><annotations><meta/>\n<track id="0"/></annotations>', "CVAT for video"),
-    ("Annotations/a.xml", "<HRSC_Image><Img_ID>1</Img_ID></HRSC_Image>", "HRSC2016"),
     ("train/metadata.jsonl", '{"file_name": "a.jpg", "objects": {}}\n', "JSON lines of Hugging Face"),
     ("annotation_train.odgt", '{"ID": "a", "gtboxes": []}\n', "CrowdHuman"),
     ("export.ndjson", '{"data_row": {}}\n', "Labelbox"),

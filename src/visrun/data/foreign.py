@@ -73,9 +73,6 @@ FORMATS = (
     ),
     Format("CVAT for video", "*.xml", rb"(?s)<annotations>.*<track\s", "export CVAT for images 1.1 or COCO", ("cvat",)),
     Format(
-        "HRSC2016's own format", "*.xml", rb"<HRSC_Image", "convert it to DOTA's labelTxt or COCO", ("coco", "dota")
-    ),
-    Format(
         "JSON lines of Hugging Face", "metadata.jsonl", b"", "write metadata.csv, or COCO of objects", ("coco", "csv")
     ),
     Format("CrowdHuman's own format", "*.odgt", b"", "convert it to COCO"),
