@@ -31,6 +31,7 @@ READERS: dict[str, ReaderEntry] = {
     "createml": _reader("createml", _BOXES, derived=_SHOWN),
     "boxes": _reader("box_tables", _BOXES, derived=_SHOWN),
     "kitti": _reader("kitti", _BOXES, derived=_SHOWN),
+    "mot": _reader("mot", _BOXES, derived=_SHOWN),
     "panoptic": _reader("panoptic", _OUTLINES, _BOXES, _TURNED, derived=("mask", *_SHOWN)),
     "rle": _reader("run_tables", _OUTLINES, _BOXES, _TURNED, derived=("mask", *_SHOWN)),
 }
