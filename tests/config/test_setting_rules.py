@@ -123,7 +123,7 @@ def test_data_rules():
     ]
     (line,) = check(settings(data={"name": "masks", "root": "/x"}))
     taken = "demo, auto, folder, csv, names, coco, yolo, voc, dota, instances, labelme, cvat, createml, boxes, "
-    assert line == f"data=masks: task=classification takes {taken}kitti, mot, panoptic or rle"
+    assert line == f"data=masks: task=classification takes {taken}kitti, mot, icdar, panoptic or rle"
     lines = check(settings(task="regression", data={"classes": ["a"], "class_weights": "balanced"}))
     assert lines == [
         'data.classes=["a"]: task=regression has no classes to choose',

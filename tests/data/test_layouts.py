@@ -489,7 +489,7 @@ def test_a_folder_of_images_beside_a_json_is_no_class(tmp_path: Path, drawn_once
 
 def test_every_layout_of_objects_is_compared() -> None:
     """But maps and runs, whose outlines are pixels, and masks, which are no objects."""
-    others = {"instances", "masks", "kitti", "mot", "panoptic", "rle"}
+    others = {"instances", "masks", "icdar", "kitti", "mot", "panoptic", "rle"}
     assert {name for name, entry in READERS.items() if entry.derived} == WRITERS.keys() | others
 
 

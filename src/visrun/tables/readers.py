@@ -32,6 +32,7 @@ READERS: dict[str, ReaderEntry] = {
     "boxes": _reader("box_tables", _BOXES, derived=_SHOWN),
     "kitti": _reader("kitti", _BOXES, derived=_SHOWN),
     "mot": _reader("mot", _BOXES, derived=_SHOWN),
+    "icdar": _reader("icdar", _TURNED, _BOXES, derived=_SHOWN),
     "panoptic": _reader("panoptic", _OUTLINES, _BOXES, _TURNED, derived=("mask", *_SHOWN)),
     "rle": _reader("run_tables", _OUTLINES, _BOXES, _TURNED, derived=("mask", *_SHOWN)),
 }
