@@ -48,7 +48,7 @@ PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
 READY = list(TASKS)
 PLACEHOLDER = re.compile(r"[A-Z]+(/.*)?")  # PATH, RUN, RUN/experiment.json
 # Words of a command that are no settings; those in blocks of commands are composed.
-ONLY_TYPED = ("folds", "format", "pictures", "recall", "seeds", "sweep", "threshold")
+ONLY_TYPED = ("folds", "format", "ids", "pictures", "recall", "seeds", "sweep", "threshold")
 EXAMPLE_FILE = re.compile(r"`(conf/[\w/]+\.yaml|\w+\.py)`:\n\n```\w+\n(.*?)^```$", re.M | re.S)
 
 

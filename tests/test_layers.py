@@ -66,7 +66,7 @@ NAMING = {
     for name in (
         *("config.settings", "data.demo", "synonyms", "tables"),
         *("config.choices", "models.patchcore", "preflight"),  # kinds of torchvision's networks
-        *("data.readers.coco_objects", "detection.coco"),  # a key of COCO's
+        *("data.readers.coco_objects", "detection.coco", "submission"),  # a key of COCO's
     )
 }
 TRACKING = "visrun.tracking"  # the one package that speaks with MLflow, which it loads when a store opens

@@ -87,13 +87,15 @@ VERBS = {
     ),
     "predict": Verb(
         main="visrun.predict:main",
-        usage="visrun predict RUN IMAGES... [threshold=0.5] [out=DIR] [pictures=0] [device=cpu]",
+        usage="visrun predict RUN IMAGES... [threshold=0.5] [out=DIR] [pictures=0] [format=dota|coco] [device=cpu]",
         about=(
             "What a run, or a best.pt alone, sees in images: files, folders, or lists of paths (a .txt, or - for "
             "standard input). A JSON line for each, and drawn pictures in out= (else in predictions/ of the run's "
             "folder, of the current one where a best.pt lies in no run). threshold= is the score from which on an "
             "object, one label of several or a defect is reported; threshold=CLASS:0.8 is that of one label, or calls "
-            "an image CLASS from there on. pictures=N draws N images."
+            "an image CLASS from there on. pictures=N draws N images. Into out= go also the files that evaluation "
+            "servers take: format=dota, or format=coco with ids=FILE, the json that has the ids of images and "
+            "categories."
         ),
     ),
     "repeat": Verb(

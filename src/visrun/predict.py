@@ -6,13 +6,14 @@ import json
 import os
 import sys
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from visrun import drawings
+from visrun import drawings, submission
 from visrun.allocator import kept_memory
 from visrun.arguments import VERBS, options
 from visrun.data.files import IMAGE_SUFFIXES
@@ -23,15 +24,20 @@ from visrun.errors import ERROR, DataError, UserError
 from visrun.folders import expanded
 from visrun.machine import cores
 from visrun.predictor import Predictor, load, named
-from visrun.tasks.base import Prediction
-from visrun.text import plural, written_out
+from visrun.submission import Lines, Submission
+from visrun.tables import TASKS
+from visrun.tasks.base import Prediction, Proposing
+from visrun.text import plural, some, written_out
 
 THREADS = 4  # that draw and save: more share Python's lock badly
-READS = ("out", "threshold", "pictures", "device")
+READS = ("out", "threshold", "pictures", "device", "format", "ids")
+
+Adding = Callable[[Path, Prediction], Lines]
 
 
 def main(words: Sequence[str]) -> int:
-    """``visrun predict RUN IMAGES... [key=value ...]``: JSON lines on standard output, pictures in ``out=``.
+    """``visrun predict RUN IMAGES... [key=value ...]``: JSON lines on standard output, pictures in ``out=``, and with
+    ``format=`` the files there that an evaluation server takes.
 
     A file that cannot be decoded is a line on standard error; the others are predicted, and the exit code is 2.
     """
@@ -43,17 +49,71 @@ def main(words: Sequence[str]) -> int:
     folder = drawings.folder_of(named(run), asked.get("out"))
     paths = find_images(given, without=folder)
     predictor = load(run, device=asked.get("device", "auto"), threshold=asked.get("threshold"))
-    if most != 0:
+    handed_in = _submission(asked, predictor, paths, folder)
+    if most != 0 or handed_in:
         drawings.made(folder)
+    with _written(handed_in):
+        return _predicted(predictor, paths, folder, most, handed_in)
+
+
+def _submission(
+    asked: Mapping[str, str], predictor: Predictor, paths: Sequence[Path], folder: Path
+) -> Submission | None:
+    """The files for an evaluation server that the user asks for, if any."""
+    name, ids = asked.get("format"), asked.get("ids")
+    if name is not None and name not in submission.KINDS:
+        raise UserError(f"format={name}: must be {' or '.join(submission.KINDS)}, files that evaluation servers take")
+    if (ids is not None) != (name == "coco"):
+        raise UserError(
+            f"ids={ids}: goes with format=coco"
+            if ids
+            else "format=coco: name the json that has the ids of images and categories, as in ids=image_info_test.json"
+        )
+    if name is None:
+        return None
+    kind, task = TASKS[predictor.task_name].target, predictor.task
+    if kind not in submission.KINDS[name] or not isinstance(task, Proposing):
+        able = [known for known, entry in TASKS.items() if entry.target in submission.KINDS[name]]
+        raise UserError(f"format={name}: takes runs of task={' or '.join(able)}, and this is of {predictor.task_name}")
+    if twice := [path for path, count in Counter(paths).items() if count > 1]:
+        raise UserError(f"format={name}: {twice[0]} is named twice, and would be handed in so")
+    classes = task.state()["classes"]
+    if ids is None:
+        return submission.dota(folder, paths, classes, kind=kind, least=task.recorded_from)
+    return submission.coco(folder, paths, classes, ids=expanded(ids), least=task.recorded_from)
+
+
+@contextmanager
+def _written(handed_in: Submission | None) -> Iterator[None]:
+    """Around the predictions: what is handed in has its name once all are done, and is dropped where that fails."""
+    if handed_in is None:
+        yield
+        return
+    handed_in.begin()
+    try:
+        yield
+        handed_in.finish()
+    finally:
+        handed_in.drop()
+    print(f"results: {some(str(handed_in.folder / name) for name in handed_in.names)}", file=sys.stderr)
+
+
+def _predicted(
+    predictor: Predictor, paths: Sequence[Path], folder: Path, most: int | None, handed_in: Submission | None
+) -> int:
+    """Print a line for each image, draw the first ``most``, and add each to what is handed in; the exit code."""
     code, drawn = 0, False
-    records = in_order(_jobs(predictor, paths, folder, most), threads=min(THREADS, cores()))
+    lines = handed_in.lines if handed_in else None
+    records = in_order(_jobs(predictor, paths, folder, most, lines), threads=min(THREADS, cores()))
     with kept_memory(), closing(records):
-        for record in records:
+        for record, added in records:
             if isinstance(record, DataError):
                 line = written_out(" ".join(str(record).splitlines()))  # a file's name may hold line ends
                 print(f"{ERROR}{line}", file=sys.stderr, flush=True)
                 code = record.exit_code
                 continue
+            if handed_in:
+                handed_in.add(added)
             drawn |= drawings.DRAWING in record
             print(json.dumps(record, ensure_ascii=False), flush=True)
     if drawn:
@@ -62,9 +122,10 @@ def main(words: Sequence[str]) -> int:
 
 
 def _jobs(
-    predictor: Predictor, paths: Sequence[Path], folder: Path, most: int | None
-) -> Iterator[Callable[[], dict[str, Any] | DataError]]:
-    """For each image what is left to do once it is predicted: the first ``most``, None for all, are drawn."""
+    predictor: Predictor, paths: Sequence[Path], folder: Path, most: int | None, lines: Adding | None
+) -> Iterator[Callable[[], tuple[dict[str, Any] | DataError, Lines]]]:
+    """For each image what is left to do once it is predicted: the first ``most``, None for all, are drawn; ``lines``
+    says what it adds to the files that are handed in."""
     files: list[list[str]] = []
     drawn = 0
     for number, found in enumerate(predictor.attempts(paths)):
@@ -72,20 +133,26 @@ def _jobs(
         if not isinstance(found, DataError) and drawn != most:
             files = files or drawings.named(paths, folder, drawings.pictured(predictor.task, found))
             drawn, names = drawn + 1, files[number]
-        yield partial(_record, predictor, found, paths[number], folder, names)
+        yield partial(_record, predictor, found, paths[number], folder, names, lines)
 
 
 def _record(
-    predictor: Predictor, found: Prediction | DataError, path: Path, folder: Path, names: Sequence[str]
-) -> dict[str, Any] | DataError:
-    """The line of an image, which is drawn into the files of these ``names`` where it has any."""
+    predictor: Predictor,
+    found: Prediction | DataError,
+    path: Path,
+    folder: Path,
+    names: Sequence[str],
+    lines: Adding | None,
+) -> tuple[dict[str, Any] | DataError, Lines]:
+    """The line of an image, which is drawn into the files of these ``names`` where it has any, and what it adds to the
+    files that are handed in."""
     if isinstance(found, DataError):
-        return found
+        return found, {}
     record = {"image": str(path), **predictor.task.record(found, 0)}
     if names:
         shown = drawings.pictures(predictor.task, found, path, white=predictor.look.white)
         record |= drawings.saved(shown, folder, names, image=path)
-    return record
+    return record, lines(path, found) if lines else {}
 
 
 def _count(value: str | None) -> int | None:

@@ -161,7 +161,7 @@ LACKING = {
         "track": "objects are not followed from image to image",
         "pose keypoints yolo_pose": "keypoints are not learnt",
         "plots verbose save visualize show_dir": "a run always draws its pictures and says what it does",
-        "save_txt save_json save_crop": "visrun predict prints a JSON line an image",
+        "save_txt save_json save_crop": "visrun predict prints a line of JSON an image; format=coco writes COCO's",
         "tags": "a run has no tags; tracking.run_name names it",
     }.items()
     for word in words.split()

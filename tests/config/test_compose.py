@@ -188,7 +188,10 @@ def test_a_models_name_picks_its_option_or_torchvisions(shipped: Conf) -> None:
         (["sweep=wide"], ["sweep=wide: needs -m", "visrun explain -m sweep=wide shows what it tries"]),
         (
             ["task=segmentation", "data=csv", "data.root=/a"],
-            ["data=csv: task=segmentation takes demo, auto, masks, coco, yolo, voc, instances, labelme or cvat"],
+            [
+                "data=csv: task=segmentation takes demo, auto, masks, coco, yolo, voc, instances, labelme, cvat, "
+                "panoptic or rle"
+            ],
         ),
         (["data.val_fraction=1.5"], ["data.val_fraction=1.5: must be"]),
         (["data.fold=6/5"], ["data.fold=6/5: must be the part and how many there are, from 1/2 to 1000/1000"]),

@@ -122,8 +122,8 @@ def test_data_rules():
         "data.root=null: data=folder needs the dataset's folder or file"
     ]
     (line,) = check(settings(data={"name": "masks", "root": "/x"}))
-    taken = "demo, auto, folder, csv, names, coco, yolo, voc, dota, instances, labelme, cvat, createml or boxes"
-    assert line == f"data=masks: task=classification takes {taken}"
+    taken = "demo, auto, folder, csv, names, coco, yolo, voc, dota, instances, labelme, cvat, createml, boxes, "
+    assert line == f"data=masks: task=classification takes {taken}kitti, mot, icdar, panoptic or rle"
     lines = check(settings(task="regression", data={"classes": ["a"], "class_weights": "balanced"}))
     assert lines == [
         'data.classes=["a"]: task=regression has no classes to choose',

@@ -279,6 +279,19 @@ def as_other_boxes(root: Path, quads: dict[str, list[np.ndarray]], labels: dict[
     write(root / "all.json", json.dumps(content))
 
 
+def as_runs(root: Path, quads: dict[str, list[np.ndarray]], labels: dict[str, list[int]]) -> None:
+    """A table of runs, with a row without any of each image that shows nothing."""
+    lines = ["ImageId,ClassId,EncodedPixels"]
+    for name, several in quads.items():
+        lines += [] if several else [f"{name}.png,,"]
+        for quad, label in zip(several, labels[name], strict=True):
+            page = np.concatenate([[0], drawn((quad,), SIZE[::-1]).T.ravel(), [0]]).astype(int)
+            begin, end = np.flatnonzero(np.diff(page)).reshape(-1, 2).T
+            runs = " ".join(f"{a + 1} {b - a}" for a, b in zip(begin, end, strict=True))
+            lines.append(f"{name}.png,{NAMES[label]},{runs}")
+    write(root / "train.csv", "\n".join(lines))
+
+
 OUTLINED: dict[str, Callable[[Path, Any, Any], None]] = {
     "polygons of coco": partial(as_other_boxes, runs=False),
     "runs of coco": partial(as_other_boxes, runs=True),
@@ -286,6 +299,7 @@ OUTLINED: dict[str, Callable[[Path, Any, Any], None]] = {
     "labelme": partial(as_labelme, shaped=True),
     "instances": as_numbers,
     "pictures of voc": as_pictures,
+    "a table of runs": as_runs,
 }
 
 
@@ -474,8 +488,9 @@ def test_a_folder_of_images_beside_a_json_is_no_class(tmp_path: Path, drawn_once
 
 
 def test_every_layout_of_objects_is_compared() -> None:
-    """But maps, whose outlines are pixels, and masks, which are no objects."""
-    assert {name for name, entry in READERS.items() if entry.derived} == WRITERS.keys() | {"instances", "masks"}
+    """But maps and runs, whose outlines are pixels, and masks, which are no objects."""
+    others = {"instances", "masks", "icdar", "kitti", "mot", "panoptic", "rle"}
+    assert {name for name, entry in READERS.items() if entry.derived} == WRITERS.keys() | others
 
 
 @pytest.mark.parametrize("layout", ["yolo", "voc", "dota", "labelme"])

@@ -119,6 +119,15 @@ def test_folders_without_masks_are_told(tmp_path: Path, used: str, bare: str, li
             masks.read(tmp_path)
 
 
+@pytest.mark.parametrize("odd", ["A_0_x", "zz", "m_0"])
+def test_one_mask_that_is_named_otherwise_spoils_no_names(tmp_path: Path, odd: str) -> None:
+    for i in range(12):
+        photo(tmp_path / "images" / f"{i}.png", 20 * i)
+        mask(tmp_path / "masks" / (f"m_{i}_y.png" if i else f"{odd}.png"))
+    found = {row.image.stem: row.target.stem for row in masks.read(tmp_path).splits["all"]}
+    assert found == {str(i): f"m_{i}_y" for i in range(1, 12)}
+
+
 @pytest.mark.parametrize(("before", "behind"), [("", "_P"), ("mask_of_", ""), ("seg-", ".1")])
 @pytest.mark.parametrize("names", [("1", "10", "101", "2"), ("deep/a", "deep/b", "c")])
 def test_what_stands_around_all_names_of_masks_is_no_part_of_them(

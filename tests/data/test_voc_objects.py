@@ -221,15 +221,32 @@ def test_another_tools_xml_is_no_image_without_objects(tmp_path: Path) -> None:
     for name in "ab":
         picture(tmp_path / "JPEGImages" / f"{name}.jpg")
     foreign = label(tmp_path / "Annotations" / "a.xml")
-    foreign.write_text("<HRSC_Image><HRSC_Objects><HRSC_Object/></HRSC_Objects></HRSC_Image>")
+    foreign.write_text("<FAIR1M><things><thing/></things></FAIR1M>")
     assert not voc.recognise(tmp_path, "object_detection")
     label(tmp_path / "Annotations" / "b.xml")
     assert voc.recognise(tmp_path, "object_detection")
     listing = voc.read(tmp_path, masks=False)
-    told = "Annotations/a.xml:1: not VOC's: its outermost tag is HRSC_Image, not annotation"
+    told = "Annotations/a.xml:1: not VOC's: its outermost tag is FAIR1M, not annotation"
     assert ([str(problem) for problem in listing.problems], len(listing.splits["all"])) == ([told], 1)
     foreign.write_text(f"<Picture>{item()}</Picture>")
     assert [len(row.target) for row in voc.read(tmp_path, masks=False).splits["all"]] == [1, 0]
+
+
+def test_of_an_upright_and_a_turned_box_each_task_takes_its_own(tmp_path: Path) -> None:
+    for shade, name in enumerate("ab"):
+        picture(tmp_path / "JPEGImages" / f"{name}.jpg", 90 * shade)
+    both = turned_item(20, 15, 10, 4, np.pi / 2).replace(
+        "<name>", "<bndbox><xmin>16</xmin><ymin>9</ymin><xmax>24</xmax><ymax>21</ymax></bndbox><name>"
+    )
+    lost = turned_item(20, 15, 10, 4, np.pi / 2, "dog").replace("<name>", "<bndbox><xmin>x</xmin></bndbox><name>")
+    label(tmp_path / "Annotations" / "a.xml", both, lost)
+    label(tmp_path / "Annotations" / "b.xml", item())
+    dataset = records.read(tmp_path, task="object_detection", training=False)
+    boxes = [row.target.boxes.round(6).tolist() for row in dataset.splits["test"]]
+    assert boxes == [[[16, 9, 24, 21], [18, 10, 22, 20]], [[4, 5, 14, 25]]]
+    dataset = records.read(tmp_path, task="oriented_object_detection", training=False)
+    low_high = [(row.target.quads.min(1).round(6), row.target.quads.max(1).round(6)) for row in dataset.splits["test"]]
+    assert [np.concatenate(pair, 1).tolist() for pair in low_high] == [[[18, 10, 22, 20]] * 2, [[4, 5, 14, 25]]]
 
 
 def test_several_years_are_for_the_user_to_choose(tmp_path: Path) -> None:

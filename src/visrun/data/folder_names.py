@@ -14,7 +14,7 @@ ANNOTATIONS = ("annotations", "annotation")
 # Of images, by what lies beside them.
 IMAGES_OF_MASKS = (*IMAGES, "img_dir", "original")
 IMAGES_OF_NUMBERS = ("pngimages", *IMAGES)
-IMAGES_OF_XMLS = ("jpegimages", *IMAGES)
+IMAGES_OF_XMLS = ("jpegimages", *IMAGES, "allimages")  # the last are HRSC2016's
 
 # Of masks. Numbers of objects in folders of the other names look like classes: they are read where the layout is named.
 LABELS_AS_MASKS = ("labels", "annotations", "label", "annotation", "gt", *TRUTH, "ground truth", "ann_dir")

@@ -73,9 +73,6 @@ FORMATS = (
     ),
     Format("CVAT for video", "*.xml", rb"(?s)<annotations>.*<track\s", "export CVAT for images 1.1 or COCO", ("cvat",)),
     Format(
-        "HRSC2016's own format", "*.xml", rb"<HRSC_Image", "convert it to DOTA's labelTxt or COCO", ("coco", "dota")
-    ),
-    Format(
         "JSON lines of Hugging Face", "metadata.jsonl", b"", "write metadata.csv, or COCO of objects", ("coco", "csv")
     ),
     Format("CrowdHuman's own format", "*.odgt", b"", "convert it to COCO"),
@@ -96,7 +93,11 @@ FORMATS = (
         "export COCO or YOLO Darknet",
     ),
     Format(
-        "KITTI's own format", "*.txt", rb"(?m)^[A-Za-z_-]+ -?[\d.]+ -?\d+( -?[\d.]+){12,13}\s*$", "convert it to YOLO"
+        "KITTI's format in another place",
+        "*.txt",
+        rb"(?m)^[A-Za-z_-]+ -?[\d.]+ -?\d+( -?[\d.]+){12,13}\s*$",
+        "call its folder label_2, and that of the images beside it image_2",
+        ("kitti",),
     ),
     Format(
         "VisDrone's own format",
@@ -114,9 +115,9 @@ FORMATS = (
     Format(
         "a table of run lengths",
         "*.csv",
-        rb"(?i)\A[^\n]*\b(encodedpixels|rle_?mask|rle)\b",
-        "paint the runs into masks: images/ and masks/, PNGs of class ids",
-        ("masks",),
+        rb"(?i)\A[^\n]*\b(rle_?mask|rle)\b",
+        "if its runs count pixels from 1, down the columns, call the image's column ImageId, theirs EncodedPixels",
+        ("rle",),
     ),
     Format("MATLAB's format", "*.mat", b"", "write a table of image,label, or COCO of objects", ("coco", "csv")),
     Format("Parquet", "*.parquet", b"", "save images in class folders, or with a table", ("folder", "csv")),

@@ -58,6 +58,8 @@ class Listing:
         multilabel: Whether an image can have several labels.
         problems: Rows and files that are no records.
         warnings: What people should know.
+        group: What the records' members are, such as sequences, where those of one are held out together although the
+            user names no group; None = each may be held out alone.
     """
 
     splits: dict[str, list[Record]]
@@ -68,6 +70,7 @@ class Listing:
     multilabel: bool = False
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
+    group: str | None = None
 
 
 def with_composed(found: Listing) -> Listing:

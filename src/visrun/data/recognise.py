@@ -70,14 +70,15 @@ def asked(name: str, task: str) -> dict[str, Any]:
     """What the reader ``name`` asks about a task: it says the same to all tasks of which this is the same.
 
     A reader's signature may name ``target``, the kind of the task's target; or only what matters to it of that:
-    ``masks``, whether it is a mask; ``boxes_serve``, whether labels that are boxes serve the task; ``only_outlines``,
-    whether none but outlines do.
+    ``masks``, whether it is a mask; ``boxed``, whether it holds upright boxes; ``boxes_serve``, whether labels that are
+    boxes serve the task; ``only_outlines``, whether none but outlines do.
     """
     kind = tables.TASKS[task].target
     forms = DERIVE[kind].forms if kind in DERIVE else ()
     known = {
         "target": kind,
         "masks": kind == "mask",
+        "boxed": kind in DERIVE and DERIVE[kind].boxed,
         "boxes_serve": "boxes" in forms,
         "only_outlines": forms == ("outlines",),
     }

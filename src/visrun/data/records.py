@@ -155,7 +155,7 @@ def checked(
 
     ``pixels`` decodes the images as well, see `visrun.data.check.examine`.
     """
-    base, kind = files.home(root), found.kind
+    base, kind, group = files.home(root), found.kind, group or found.listing.group
     if classes is not None:
         classes = tuple(composed(str(name)) for name in classes)
     listing, ids, good, skipped = _examined(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from visrun.data.marks import Marks, around
 from visrun.data.objects import Objects
-from visrun.data.outlines import Floats, Numbers, Outline, Rle, box_of
+from visrun.data.outlines import Floats, Numbers, Outline, Rle, boxes_of
 
 FEWEST = 3  # points of a polygon
 FARTHEST = 1e9  # pixels; coordinates further away are taken as this far, so that nothing overflows
@@ -60,9 +60,8 @@ class Rows:
         """(N, 4) the boxes around the outlines, which all rows have."""
         assert self.outlines is not None and None not in self.outlines, "some have no outline"
         found = self.bounds.copy()  # which are those around polygons
-        for row, outline in enumerate(self.outlines):
-            if isinstance(outline, Rle):
-                found[row] = box_of(outline)
+        rows = [row for row, outline in enumerate(self.outlines) if isinstance(outline, Rle)]
+        found[rows] = boxes_of([self.outlines[row] for row in rows])  # type: ignore[misc]
         return found
 
     def spot(self, row: int) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visrun.data.listing import Problem
-from visrun.data.marks import Marks
+from visrun.data.marks import Marks, sized
 from visrun.data.objects import LEAST, Objects
 from visrun.data.outlines import Floats, Rle, widths
 from visrun.data.rows import Rows, gather
@@ -90,7 +90,9 @@ def vet(
     Raises:
         DataError: Coordinates of the whole dataset are of another unit.
     """
-    lost = {number: Problem(wheres[number], what) for number, what in _of_other_sizes(marks, sizes).items()}
+    marks, beyond = sized(marks, sizes)
+    other = beyond | _of_other_sizes(marks, sizes)
+    lost = {number: Problem(wheres[number], what) for number, what in other.items()}
     rows = gather(marks, sizes, form=form)
     _require_pixels(rows)
     rows, swapped = _unswapped(rows)

@@ -90,7 +90,9 @@ def runs_of(outline: Outline, size: tuple[int, int]) -> Runs:
     from faster_coco_eval import mask as coco
 
     if isinstance(outline, Rle):
-        return dict(coco.frPyObjects({"counts": list(outline.counts), "size": list(outline.size)}, *outline.size))
+        return dict(
+            coco.frPyObjects({"counts": np.asarray(outline.counts).tolist(), "size": list(outline.size)}, *outline.size)
+        )
     return dict(coco.merge(coco.frPyObjects([part.ravel().tolist() for part in outline], *size)))
 
 

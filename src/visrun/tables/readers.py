@@ -30,4 +30,9 @@ READERS: dict[str, ReaderEntry] = {
     "cvat": _reader("cvat", _BOXES, _TURNED, _OUTLINES, derived=("mask", *_SHOWN)),
     "createml": _reader("createml", _BOXES, derived=_SHOWN),
     "boxes": _reader("box_tables", _BOXES, derived=_SHOWN),
+    "kitti": _reader("kitti", _BOXES, derived=_SHOWN),
+    "mot": _reader("mot", _BOXES, derived=_SHOWN),
+    "icdar": _reader("icdar", _TURNED, _BOXES, derived=_SHOWN),
+    "panoptic": _reader("panoptic", _OUTLINES, _BOXES, _TURNED, derived=("mask", *_SHOWN)),
+    "rle": _reader("run_tables", _OUTLINES, _BOXES, _TURNED, derived=("mask", *_SHOWN)),
 }

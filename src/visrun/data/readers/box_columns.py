@@ -19,6 +19,7 @@ CLASS = (
 )
 ALSO = ("labels", "classes", "cls", "classlabel", "object", "objectname", "species", "name", "tag", "type")
 # fmt: on
+ONLY = "object"  # the class where a table names none
 NAMED = (("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"))  # which are boxes and nothing else
 TEXT = ("bbox",)  # a cell as "[x, y, width, height]"
 # What the columns of a box mean, and what they may be called; the first that a table has count.

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from visrun.data import files
 from visrun.data.folder_names import LABELS_OF_SETS
 from visrun.data.listing import Listing, Problem
-from visrun.data.readers import common, table, table_text
-from visrun.data.readers.box_columns import Columns, Row, columns_of
+from visrun.data.readers import common, object_rows, table, table_text
+from visrun.data.readers.box_columns import ONLY, Columns, Row, columns_of
 from visrun.data.readers.boxed import Picture, Pictures, class_names, listed
 from visrun.data.readers.finder import bare_splits
-from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.errors import DataError
 from visrun.text import some
 
 HIGHEST = 1.01  # of a share: the ends of sides that were rounded may add up to more than 1
-ONLY = "object"  # the class where the table names none
 WANTED = "image,class,xmin,ymin,xmax,ymax (or x,y,width,height), or path,x1,y1,x2,y2,class"
 
 
@@ -64,7 +61,7 @@ def read(root: Path, *, group: str | None = None) -> Listing:
         pictures |= parsed
         of_split |= dict.fromkeys(parsed, file)
         problems += wrong
-    known = _named(pictures, common.class_ids(base))
+    known = object_rows.named(pictures, common.class_ids(base))
     names = known or class_names(pictures)
     relative = _are_shares(pictures)
     splits, wrong, used = listed(pictures, of_split, names, base, relative=relative)
@@ -74,7 +71,7 @@ def read(root: Path, *, group: str | None = None) -> Listing:
     warnings += [f"columns not read: {some(unread)}"] if unread else []
     if not root.is_file():
         warnings += bare_splits(root, splits, used, mend="add {split}.csv")
-        warnings += common.left_over("images", _unnamed(used), root, lacking="a row in a table")
+        warnings += common.left_over("images", object_rows.unnamed(used), root, lacking="a row in a table")
     return Listing(splits=splits, classes=names, problems=(*problems, *wrong), warnings=tuple(warnings))
 
 
@@ -98,42 +95,28 @@ def _pictures(
     columns = columns_of(names, rows)
     if columns is None:
         raise DataError(f"{file}: no table of boxes: expected {WANTED}")
-    by_row = split == ALL and columns.split is not None
-    member = names.index(group) if group in names else None
-    found: Pictures = {} if by_row else {split: {}}
-    problems: list[Problem] = []
-    if by_row:
-        table_text.require_splits(file, [(row[columns.split or 0 :] or [""])[0] for _, row in rows])
-    for line, row in rows:
-        where, cells = f"{shown}:{line}", [*row, *[""] * len(names)]
-        whose = files.split_of(cells[columns.split or 0]) if by_row else split
-        if whose is None or not cells[columns.image]:
-            what = "no image" if whose else table_text.no_split(cells[columns.split or 0])
-            problems.append(Problem(where, what))
-            continue
-        name = PurePosixPath(cells[columns.image].replace("\\", "/")).as_posix()
-        picture = found.setdefault(whose, {}).setdefault(name, Picture(where, f"{shown}:"))
-        if member is not None:
-            picture.member = picture.member or cells[member]
-        try:
-            if len(row) != len(names):
-                raise ValueError(f"{len(row)} cells, the header has {len(names)}")
-            _add(picture, line, row, columns)
-        except ValueError as error:
-            picture.problems.append(Problem(where, str(error)))
+    found, problems = object_rows.gathered(
+        file,
+        names,
+        rows,
+        split,
+        shown,
+        image=lambda row: row[columns.image],
+        by=columns.split,
+        group=group,
+        add=partial(_add, columns=columns),
+    )
     return found, problems, [name for name in columns.unread if name != group]
 
 
-def _add(picture: Picture, line: int, row: Row, columns: Columns) -> None:
+def _add(picture: Picture, line: int, row: Row, *, columns: Columns) -> None:
     """Put a row's object, if it has one, to those of its image.
 
     Raises:
         ValueError: What is wrong with it.
     """
-    box, size = columns.box_of(row), columns.size_of(row)
-    if size and picture.size and picture.size != size:
-        raise ValueError(f"width and height {size[0]}x{size[1]}, in a row above {picture.size[0]}x{picture.size[1]}")
-    picture.size = size or picture.size
+    box = columns.box_of(row)
+    object_rows.settle_size(picture, columns.size_of(row))
     if box is None:
         return
     name = ONLY if columns.name is None else row[columns.name]
@@ -144,24 +127,7 @@ def _add(picture: Picture, line: int, row: Row, columns: Columns) -> None:
     picture.boxes.append(box)
 
 
-def _named(pictures: Pictures, classes: tuple[str, ...]) -> tuple[str, ...]:
-    """Put names in place of ids, where the table has ids alone and ``classes`` names them all; the names, or ()."""
-    every = [made for several in pictures.values() for made in several.values()]
-    ids = {name for made in every for name in made.names}
-    if not ids or ids <= {*classes} or not all(name.isdecimal() and int(name) < len(classes) for name in ids):
-        return ()
-    for made in every:
-        made.names = [classes[int(name)] for name in made.names]
-    return classes
-
-
 def _are_shares(pictures: Pictures) -> bool:
     """Whether boxes are written as shares of their image's sides, since none of all is as large as a pixel."""
     boxes = [box for several in pictures.values() for made in several.values() for box in made.boxes]
     return bool(boxes) and all(1 - HIGHEST <= number <= HIGHEST for box in boxes for number in box)
-
-
-def _unnamed(used: set[Path]) -> Iterator[Path]:
-    """Images beside those that tables name."""
-    for folder in {path.parent for path in used}:
-        yield from (path for path in files.images(folder, deep=False) if path not in used)

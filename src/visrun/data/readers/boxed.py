@@ -1,4 +1,4 @@
-"""Images and their boxes, as tables and CreateML's jsons name them: found near their label files, and made records."""
+"""Images and their objects, as tables and CreateML's jsons name them: found near their files, and made records."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from visrun.data.listing import Problem, Record
 from visrun.data.marks import Marks
@@ -17,13 +18,15 @@ from visrun.data.readers.finder import placed
 @dataclass
 class Picture:
     """What label files say of one image: ``file`` and ``spots`` as in `visrun.data.marks.Marks`, of each object the
-    class and the box; what is wrong; and the image's ``member``, see `visrun.data.listing.Record`."""
+    class and the box, or in place of all boxes the runs; what is wrong; and the image's ``member``, see
+    `visrun.data.listing.Record`."""
 
     where: str
     file: str
     spots: list[int] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     boxes: list[tuple[float, ...]] = field(default_factory=list)
+    runs: list[NDArray[np.int32]] | None = None
     size: common.Size | None = None
     problems: list[Problem] = field(default_factory=list)
     member: str | None = None
@@ -67,12 +70,14 @@ def listed(
 
 
 def _marks(made: Picture, classes: Sequence[str], relative: bool) -> Marks:
+    boxes = made.boxes if made.runs is None else [(np.nan,) * 4] * len(made.runs)
     return Marks(
         labels=np.array([classes.index(name) for name in made.names], np.int64),
-        boxes=np.array(made.boxes, np.float64).reshape(-1, 4),
+        boxes=np.array(boxes, np.float64).reshape(-1, 4),
         ignored=np.zeros(len(made.names), bool),
         spots=np.array(made.spots),
         file=made.file,
+        runs=None if made.runs is None else tuple(made.runs),
         size=made.size,
         relative=relative,
     )

@@ -129,14 +129,14 @@ def _jsons(folder: Path, *, named: bool) -> Iterator[Path]:
 
 
 def _is_coco(file: Path, *, named: bool) -> bool:
-    """Whether a json lists images, or is so long that its list may stand further behind."""
+    """Whether a json lists images, or is so long that its list may stand further behind; a panoptic one is none."""
     if file.suffix.lower() not in files.JSON or not files.is_file(file):
         return False
     top = json_keys.top(file, "images", "annotations", "categories")
     if top.several:
         return False
     others = named and top.lists("annotations") if top.whole else top.lists("annotations", "categories")
-    return top.lists("images") or others
+    return (top.lists("images") or others) and not json_keys.is_panoptic(file)
 
 
 def _is_both(stem: str) -> bool:

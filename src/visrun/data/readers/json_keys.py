@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +15,7 @@ from visrun.errors import DataError
 
 # A string that does not end takes the rest: to look for an end behind each of its quotes takes long.
 _TOKENS = re.compile(rb'"([^"\\]*(?:\\.?[^"\\]*)*)(?:"|\Z)(?:\s*:\s*(?=(.)))?|[\[\]{}]', re.DOTALL)
+PANOPTIC = (b'"segments_info"', b'"isthing"')  # of annotations, and of categories
 
 
 class Top(NamedTuple):
@@ -40,6 +43,16 @@ def top(file: Path, *names: str) -> Top:
     several = start.startswith(b"[")
     likely = any(f'"{name}"'.encode() in head for name in names)  # of thousands of files most are not
     return Top(several, _keys(start, 2 if several else 1) if likely else {}, len(head) < files.HEAD)
+
+
+def is_panoptic(file: Path) -> bool:
+    """Whether a json that lists images is COCO's panoptic one, told by its first or last bytes: what lies between may
+    be a million images."""
+    ends = files.head(file)
+    with contextlib.suppress(OSError), file.open("rb") as opened:
+        opened.seek(max(opened.seek(0, os.SEEK_END) - files.HEAD, 0))
+        ends += opened.read()
+    return any(word in ends for word in PANOPTIC)
 
 
 def parsed(file: Path, text: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -25,6 +26,7 @@ _NUMBERED = re.compile(rf"(.+(?:{'|'.join(BESIDE)}))_?[0-9]+", re.IGNORECASE)
 _OF_IMAGES = re.compile(r"(.*?)(?:images?|imgs?|input)")
 FEWEST, NEARLY_ALL = 3, 0.9  # pairs of images and masks, by number and share, that are no accident
 LOOKED_AT = 1000  # files of a folder, to tell what it holds
+VOTERS = 20  # masks that tell how masks are named, so that an odd one among them spoils nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,10 +233,7 @@ def _pair_around(
 ) -> None:
     """Give images the masks in whose names one text stands before and one behind theirs, if nearly all are one's."""
     parts = [(mask, *common.place(mask, home).rpartition("/")[::2]) for mask in masks]
-    _, first, stem = parts[0]
-    known = {name.rpartition("/")[2] for name in images if name.rpartition("/")[0] == first}
-    ways = {tuple(stem.split(part, 1)) for part in known if part in stem}
-    for before, behind in sorted(ways, key=lambda way: len("".join(way))):
+    for before, behind in _ways(images, [(place, stem) for _, place, stem in parts[:: 1 + len(parts) // VOTERS]]):
         pairs = [
             (images[name], mask)
             for mask, place, text in parts
@@ -245,6 +244,23 @@ def _pair_around(
             for image, mask in pairs:
                 found[image].append(mask)
             return
+
+
+def _ways(images: Iterable[str], masks: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What stands before and behind the name of an image in at least half of the ``masks``, the shortest first.
+
+    Args:
+        images: Their names, with folders; masks: the folder and the name of each.
+    """
+    known: dict[str, set[str]] = defaultdict(set)
+    for name in images:
+        place, _, stem = name.rpartition("/")
+        known[place].add(stem)
+    votes: Counter[tuple[str, str]] = Counter()
+    for place, stem in masks:
+        votes.update({(cut[0], cut[2]) for part in known[place] if part in stem and (cut := stem.partition(part))})
+    ways = [way for way, count in votes.items() if 2 * count >= len(masks)]
+    return sorted(ways, key=lambda way: (len("".join(way)), way))
 
 
 def _names(paths: Iterable[Path], folder: Path, marks: Iterable[str]) -> Iterator[tuple[str, Path]]:

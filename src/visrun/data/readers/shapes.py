@@ -107,7 +107,8 @@ def marks_of(shapes: Shapes, form: str, index: Mapping[str, int]) -> Marks:
         upright = corners_of(boxes)
         found = [upright[i] if shape.quad is None else shape.quad for i, shape in enumerate(objects)]
         quads = np.array(found, np.float64).reshape(-1, 4, 2)
-        boxes = around(quads)
+        labelled = np.array([shape.quad is not None for shape in objects], bool)
+        boxes = np.where(labelled[:, None], boxes, around(quads))  # as labelled, which may be wider
     if form == "outlines":
         outlines = tuple(shape.outline if shape.quad is None else (shape.quad,) for shape in objects)
     return Marks(

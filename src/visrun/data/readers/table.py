@@ -9,7 +9,7 @@ from pathlib import Path
 
 from visrun.data import cells, files
 from visrun.data.listing import Listing, Problem, Record
-from visrun.data.readers import box_columns, common, label_lists, table_images
+from visrun.data.readers import box_columns, common, label_lists, run_columns, table_images
 from visrun.data.readers.table_images import Row
 from visrun.data.readers.table_text import Rows, cells_of, head, mark_in, no_split, require_splits
 from visrun.data.splits import ALL
@@ -37,11 +37,11 @@ class Table:
 
 def recognise(root: Path) -> bool:
     """Whether ``root`` is a table or holds train.csv, val.csv, test.csv or exactly one table, the folders of splits
-    hold one each, beside its images, or lists name images and their classes; but not where a table holds boxes, with
-    which `visrun.data.readers.box_tables` deals, nor where one that no split's name tells from others names no image,
-    as class_names.csv does."""
+    hold one each, beside its images, or lists name images and their classes; but not where a table holds boxes or runs,
+    with which `visrun.data.readers.box_tables` and `run_tables` deal, nor where one that no split's name tells from
+    others names no image, as class_names.csv does."""
     found = _tables(root)
-    if not found or any(box_columns.sure(*head(file)) for file in found.values()):
+    if not found or any(box_columns.sure(*head(file)) or run_columns.holds_runs(file) for file in found.values()):
         return False
     unsure = [file for split, file in found.items() if root.is_dir() and (split == ALL or file.parent != root)]
     return not unsure or any(table_images.named_in(head(file)[1], file, root) for file in unsure)

@@ -90,6 +90,11 @@ def mark_in(text: str) -> str:
     return max(",;\t", key=lambda mark: len(next(csv.reader([start], delimiter=mark))))
 
 
+def names_in(line: str) -> tuple[str, ...]:
+    """The names of columns in a table's first line."""
+    return tuple(cell.strip() for cell in next(csv.reader([line], delimiter=mark_in(line)), [])) if line.strip() else ()
+
+
 def _without_blank(columns: tuple[str, ...], rows: Rows) -> tuple[tuple[str, ...], Rows]:
     """Without columns of neither a name nor any cell, as a mark at the end of each line makes one."""
     blank = {i for i, name in enumerate(columns) if not name and not any(i < len(row) and row[i] for _, row in rows)}

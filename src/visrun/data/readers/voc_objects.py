@@ -1,10 +1,10 @@
-"""Pascal VOC's xml files of labelled boxes, as VOC itself, LabelImg, CVAT and many others write them."""
+"""Pascal VOC's xml files of labelled boxes, as VOC itself, LabelImg, CVAT and others write them; and HRSC2016's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from visrun.data import files, xmltree
 from visrun.data.folder_names import IMAGES, IMAGES_OF_XMLS, VOC_XMLS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import spot_in
-from visrun.data.readers import common, voc_shapes
+from visrun.data.readers import common, hrsc, voc_shapes
 from visrun.data.readers.finder import Claim, Finder, usurped
 from visrun.data.readers.namesakes import parts_of, strays
 from visrun.data.readers.shapes import Shapes, form_of, marks_of
@@ -77,7 +77,7 @@ def recognise(root: Path) -> bool:
 
 def _foreign(path: Path) -> bool:
     head = files.head(path)
-    return xmltree.outermost(head).lower() not in ("", OUTERMOST) and b"<object" not in head
+    return xmltree.outermost(head).lower() not in ("", OUTERMOST, hrsc.OUTERMOST.lower()) and b"<object" not in head
 
 
 def read(root: Path) -> Listing:
@@ -114,6 +114,7 @@ def read(root: Path) -> Listing:
             made = content_of[name]
             image = _image(finder, xmls[name], made.tag, split, home=place.split)
             rows.append((Claim(image, parts_of(f"{name}.xml"), place.split), made))
+    parsed = {split: _with_ships_named(rows, homes[0], root) for split, rows in parsed.items()}
     names = known or common.sorted_names(_named(parsed))
     splits, strange = _records(parsed, names, root)
     left = [f"{unlisted} xml files that no list names are left out"] if unlisted else []
@@ -182,8 +183,8 @@ def _xmls(folder: Path) -> list[Path]:
 def _entries(place: Place, xmls: Mapping[str, Path], root: Path) -> Iterator[tuple[str, str, str]]:
     """(split, where, name) of every line of the lists; of every xml file where there is no list."""
     if place.split == ALL:
-        for lists in LISTS:
-            found = list(listed(place.home, place.home / lists))
+        for home, lists in product(dict.fromkeys((place.home, root)), LISTS):  # HRSC2016's lie beside its FullDataSet/
+            found = list(listed(home, home / lists))
             if found:
                 return iter(found)
     return ((place.split, files.shown(path, root), name) for name, path in xmls.items())
@@ -191,7 +192,16 @@ def _entries(place: Place, xmls: Mapping[str, Path], root: Path) -> Iterator[tup
 
 def _parsed(path: Path, root: Path) -> Parsed:
     tag = xmltree.read(path)
-    return Parsed(voc_shapes.parse(tag, files.shown(path, root)), tag)
+    parse = hrsc.parse if tag.name == hrsc.OUTERMOST else voc_shapes.parse
+    return Parsed(parse(tag, files.shown(path, root)), tag)
+
+
+def _with_ships_named(rows: list[tuple[Claim, Parsed]], *folders: Path) -> list[tuple[Claim, Parsed]]:
+    """HRSC2016's files with names in place of the ids of classes; others as they are."""
+    if not any(made.tag.name == hrsc.OUTERMOST for _, made in rows):
+        return rows
+    shapes = hrsc.named([made.shapes for _, made in rows], *folders)
+    return [(claim, made._replace(shapes=one)) for (claim, made), one in zip(rows, shapes, strict=True)]
 
 
 def _named(parsed: Mapping[str, Sequence[tuple[Claim, Parsed]]]) -> set[str]:

@@ -50,7 +50,12 @@ def _shape(item: Tag, first: float) -> Shape:
         ValueError: What is wrong with it.
     """
     quad = _turned(item)
-    box = _box(item) - np.array([first, first, 0.0, 0.0]) if quad is None else around(quad[None])[0]
+    try:
+        box = _box(item) - np.array([first, first, 0.0, 0.0])
+    except ValueError:
+        if quad is None:
+            raise
+        box = around(quad[None])[0]
     if not item.get("name"):
         raise ValueError("an object without a name")
     difficult = files.flag(item.get("difficult") or "0")
