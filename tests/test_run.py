@@ -878,7 +878,7 @@ def test_changed_data_refuse_to_resume_and_change_nothing(photos, tmp_path, monk
     interrupted(copy, tmp_path / "run", monkeypatch, after=2)
     Image.new("RGB", (16, 16)).save(copy / "train" / "red" / "another.png")
     before = experiment(tmp_path / "run")["result"]["data"]["splits"]["train"]
-    told = rf"has changed since the run began \(train had {before} images, now {before + 1}\): put it back, or visrun"
+    told = rf"has changed since the run began \(train had {before} images, now {before + 1}\); put it back, or visrun"
     noted = {file: file.read_bytes() for file in (tmp_path / "run").glob("*.json*")}
     assert {file.name for file in noted} == {"experiment.json", "status.json", "metrics.jsonl"}
     with pytest.raises(UserError, match=told):

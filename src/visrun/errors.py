@@ -88,9 +88,18 @@ class OutOfMemory(VisrunError):
 
 
 class UserError(VisrunError, ValueError):
-    """Input that visrun refuses before anything is written."""
+    """Input that visrun refuses before anything is written.
+
+    Args:
+        reason: What is wrong, and where.
+        onward: What a person can do, where the two are told apart; the message has it behind a semicolon.
+    """
 
     exit_code = 2
+
+    def __init__(self, reason: str = "", onward: str = "") -> None:
+        super().__init__("; ".join(filter(None, (reason, onward))))
+        self.reason, self.onward = reason, onward
 
 
 class ConfigError(UserError):
