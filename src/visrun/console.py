@@ -164,6 +164,11 @@ def log(level: int, text: str) -> None:
         logger.log(level, "%s", text)
 
 
+def log_bug(what: str, error: BaseException) -> None:
+    """Write an error of the code's own, with where it was raised, to the log; where there is none, to stderr."""
+    logger.error("%s", what, exc_info=error)
+
+
 def make_bar(console: Console) -> Bar:
     """A bar that is drawn only when told to: no thread of its own takes time from the training."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -11,8 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from visrun.console import logged
 from visrun.data import demo
-from visrun.errors import ConfigError
+from visrun.errors import ConfigError, VisrunError
 from visrun.folders import cache_folder
 from visrun.tracking import NoTracker, open_tracker, worker
 
@@ -395,6 +397,28 @@ def test_one_bad_job_does_not_stop_the_others(tracker, tmp_path):
     tracker.epoch(1, {"loss": 1.0})
     assert tracker.finish("finished").startswith("MLflow at http://host did not take one file: a.png is gone")
     assert [call[0] for call in tracker._store.calls] == ["open", "metrics", "end"]
+
+
+@pytest.mark.parametrize(
+    ("error", "bug"),
+    [
+        (KeyError("size"), True),
+        (TypeError("odd"), True),
+        (PermissionError("no"), False),
+        (VisrunError("is deleted there"), False),
+        (sqlite3.OperationalError("attempt to write a readonly database"), False),
+    ],
+)
+def test_a_bug_leaves_its_traceback_in_the_log_and_a_refusal_its_line_alone(tracker, tmp_path, error, bug):
+    tracker._store.behave = fail_on(error, "artifact")
+    with logged(tmp_path / "visrun.log"):
+        tracker.start()
+        tracker.artifact(tmp_path / "a.png")
+        warning = tracker.finish("finished")
+    assert len(warning.splitlines()) == 1
+    log = (tmp_path / "visrun.log").read_text()
+    assert log.count("Traceback (most recent call last)") == int(bug)
+    assert ("in behave" in log) is bug
 
 
 def test_a_hanging_call_costs_the_patience_and_no_more(tracker, wait_until):

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from visrun.console import Screen
+from visrun.console import Screen, logged
 from visrun.files import part_of, read_object
 from visrun.record.inside import require_inside
 from visrun.record.recorder import Outlets, tell_best, tell_epoch
 from visrun.record.remember import changed, remembered
 from visrun.record.run_folder import RunFolder, read_json, writer_of
 from visrun.record.tracked import tracker_of, uri_of
-from visrun.run_files import FILE_NAME, METRICS, PLOTS
+from visrun.run_files import FILE_NAME, LOG, METRICS, PLOTS
 from visrun.tracking import default_uri
 from visrun.tracking.names import RECORD, is_of_store
 from visrun.tracking.uris import URI, absolute_uri
@@ -67,7 +67,7 @@ def complete(folder: Path, screen: Screen, values: Mapping[str, Any] | None = No
         )
         return
     screen.say("MLflow has not got all of this run: what it lacks is sent now, but for the model")
-    with RunFolder(folder) as files:
+    with RunFolder(folder) as files, logged(files.path / LOG):
         rows, content = files.read_metrics(), read_json(files.path / FILE_NAME)
         result, names = part_of(content, "result"), {key.partition("/")[2] for row in rows for key in row}
         tracker = tracker_of(resolved, files.path, content, names=names)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visrun.errors import VisrunError
 from visrun.run_files import SECONDS
 from visrun.tracking.client import ENVIRONMENT, Answering, current, environment, is_temporary, make_client
 from visrun.tracking.names import look_alikes, metric_name, parameter_text, read_record, source_tags, write_record
@@ -85,7 +86,7 @@ class Store:
         wanted = self.run_id or noted
         run = self._existing(wanted) or self._new()
         if not run.info.run_id:  # any answer in JSON is read as one that leaves everything out
-            raise ValueError("it is no MLflow server")
+            raise VisrunError("it is no MLflow server")
         self.run_id, self.experiment_id = run.info.run_id, run.info.experiment_id
         self.began = run.info.start_time
         write_record(self.record, self.uri, run.info.run_id, is_open=True)
@@ -215,7 +216,7 @@ class Store:
                 if found is None:
                     raise
         if found.lifecycle_stage == "deleted":
-            raise ValueError(f"experiment {self.experiment} is deleted there; restore it or set tracking.experiment")
+            raise VisrunError(f"experiment {self.experiment} is deleted there; restore it or set tracking.experiment")
         return str(found.experiment_id)
 
     def _new(self) -> Any:

@@ -19,9 +19,10 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from visrun.console import log_bug
 from visrun.errors import VisrunError
 from visrun.tracking import STATUSES, Data
-from visrun.tracking.client import import_shared, is_temporary
+from visrun.tracking.client import import_shared, is_temporary, is_told
 from visrun.tracking.names import AT, one_line
 from visrun.tracking.pulse import Pulse
 from visrun.tracking.store import Store
@@ -277,6 +278,8 @@ class MlflowTracker:
             except Exception as error:  # whatever happens to the tracker, the run goes on
                 self._reason = one_line(error)
                 lasting = not is_temporary(error)
+                if not is_told(error):
+                    log_bug(f"MLflow did not take {what}", error)
                 if lasting:
                     self._troubles.setdefault(True, f"did not take {what}: {self._reason}")
                 elif time.monotonic() - since > TELL_SECONDS:
