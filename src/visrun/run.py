@@ -19,7 +19,7 @@ from visrun.config.configured import Configured
 from visrun.config.lines import texts
 from visrun.console import Screen, logged, logger
 from visrun.device import is_out_of_memory
-from visrun.errors import UserError, VisrunError, exit_code, first_line, no_way_out
+from visrun.errors import UserError, no_way_out
 from visrun.files import part_of
 from visrun.from_python import named_folder, single_run
 from visrun.memory import ONE_VALUE, out_of_memory, setting_up
@@ -33,9 +33,9 @@ from visrun.record.recorder import Outlets, RunRecorder, tell_best, tell_epoch
 from visrun.record.remember import changed, remembered, require_data
 from visrun.record.resuming import epochs_so_far, last_state, require_same_data, where_left
 from visrun.record.run_folder import RunFolder, read_json
-from visrun.record.taking_over import gone_on
+from visrun.record.taking_over import gone_on, leave_none_empty
 from visrun.record.tracked import command_of, names_of, noted_of, run_name, sitting_of, tracker_of
-from visrun.record.tracker_end import complete, end
+from visrun.record.tracker_end import broken_off, complete, end
 from visrun.result import Result
 from visrun.run_files import LOG, PLOTS, is_metric
 from visrun.signals import STOPPING, Interrupted, Stop, stop_on_signals
@@ -131,22 +131,19 @@ def _run(
             tracker = tracker_of(resolved, files.path, journal.content, names=names, name=name, tags=tags)
             outlets = replace(outlets, tracker=tracker)
             tracker.start()
+            if trial is not None:
+                leave_none_empty(trial.formers(files.path), files.path, tracker)
             result = _train(resolved, made, journal=journal, outlets=outlets, stop=stop, progress=progress, trial=trial)
         except BaseException as error:
             screen.end_progress()
             wrong = isinstance(error, UserError)  # what is said is all there is to know
-            said = error if wrong else type(error).__name__
-            logger.error("the run ended: %s", said, exc_info=None if wrong else error)
+            logger.error(
+                "the run ended: %s", error if wrong else type(error).__name__, exc_info=None if wrong else error
+            )
             if former and progress is None and wrong:  # refused: it is what it was
                 files.put_back(before)
                 raise
-            status = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
-            reason = None if isinstance(error, Interrupted) else first_line(error)
-            try:
-                journal.close(status, **({"reason": reason} if reason else {}), exit_code=exit_code(error))
-            except VisrunError as unwritten:  # of a full disk, say, which may be what ended the run
-                screen.warn(str(unwritten))
-            end(outlets, status, reason)
+            broken_off(error, journal, outlets)
             screen.say(what_next(files, error, alone=trial is None))
             raise
         end(outlets, result.status, result.reason)

@@ -208,6 +208,28 @@ def test_a_run_whose_process_died_is_closed_by_another_and_one_that_ended_is_lef
 
 
 @pytest.mark.slow
+def test_another_run_is_deleted_where_it_has_no_value(tmp_path, database):
+    uri, names = f"sqlite:///{database}", ("empty", "trained", "missing")
+    others = [
+        open_tracker("mlflow", run_name=name, record=tmp_path / f"{name}.json", experiment="e", uri=str(database))
+        for name in names[:2]
+    ]
+    others[0].summary({})
+    others[1].epoch(1, {"loss": 0.5})
+    for other in others:
+        other.start()
+        assert other.finish("killed") is None
+    tracker = open_tracker("mlflow", experiment="e", uri=str(database), run_name="next")
+    tracker.start()
+    for name in names:
+        tracker.drop_run(tmp_path / f"{name}.json")
+        (tmp_path / f"{name}.json").unlink(missing_ok=True)  # read by then
+    assert tracker.finish("finished") is None
+    stages = [read_run(uri, other.run_id)[1].info.lifecycle_stage for other in (*others, tracker)]
+    assert stages == ["deleted", "active", "active"]
+
+
+@pytest.mark.slow
 def test_the_model_has_signature_example_and_any_batch_size(database, capfd, monkeypatch):
     import mlflow
     import torch

@@ -29,6 +29,7 @@ def test_no_tracker_takes_everything_and_wants_nothing(tmp_path):
     tracker.values(1, {"best": 1.0})
     tracker.summary({"test/accuracy": 1.0})
     tracker.end_run(tmp_path / "missing.json", "failed", "it died")
+    tracker.drop_run(tmp_path / "missing.json")
     assert tracker.wait() is None
     assert (tracker.finish("failed", "no luck"), tracker.link, tracker.run_id) == (None, None, None)
 

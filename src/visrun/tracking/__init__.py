@@ -95,6 +95,12 @@ class Tracker(Protocol):
         Nothing happens where the record is missing or that run was closed by itself.
         """
 
+    def drop_run(self, record: Path) -> None:
+        """Delete another run of the same store that holds no value, by its ``record``, which is read at once.
+
+        MLflow keeps deleted runs, so that they can be restored.
+        """
+
     def model(self, module: nn.Module, example: Tensor, *, metadata: Mapping[str, Any] | None = None) -> None:
         """Keep the trained model. Call it after the last step.
 
@@ -154,6 +160,9 @@ class NoTracker:
         return None
 
     def end_run(self, record: Path, status: str, reason: str | None = None) -> None:
+        """There is no such run."""
+
+    def drop_run(self, record: Path) -> None:
         """There is no such run."""
 
     def model(self, module: nn.Module, example: Tensor, *, metadata: Mapping[str, Any] | None = None) -> None:

@@ -177,6 +177,12 @@ class Store:
         if run is not None and run.info.status == "RUNNING":
             self._close(run.info.run_id, word, status, reason)
 
+    def drop_run(self, run_id: str | None) -> None:
+        """Delete a run that has ended without a value, if there is one."""
+        run = self._existing(run_id)
+        if run is not None and not trained_metrics(run):
+            self.client.delete_run(run_id)
+
     def sample(self) -> None:
         """Write the load of the machine now.
 
@@ -247,7 +253,7 @@ class Store:
 
     def _reopen(self, run: Any) -> None:
         """Go on with a run: mark it as running and learn which epochs it has. An epoch is written as a whole."""
-        names = [name for name in run.data.metrics if not name.startswith("system/")]
+        names = trained_metrics(run)
         always = [SECONDS] if SECONDS in names else names  # others may be undefined in some epochs
         steps = {metric.step for name in always for metric in self.client.get_metric_history(run.info.run_id, name)}
         self.seen = steps - {0}  # that of the summary
@@ -273,6 +279,11 @@ class Store:
         kept = os.environ.get(name, ENVIRONMENT[name])
         with environment(name, str(int(4 + size / BYTES_PER_SECOND)) if kept == ENVIRONMENT[name] else kept):
             yield
+
+
+def trained_metrics(run: Any) -> list[str]:
+    """The metrics that a run of MLflow has, but for those of the machine's load."""
+    return [name for name in run.data.metrics if not name.startswith("system/")]
 
 
 def sendable(text: str) -> str:

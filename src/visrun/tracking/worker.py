@@ -23,7 +23,7 @@ from visrun.console import log_bug
 from visrun.errors import VisrunError
 from visrun.tracking import STATUSES, Data
 from visrun.tracking.client import import_shared, is_temporary, is_told
-from visrun.tracking.names import AT, one_line
+from visrun.tracking.names import AT, one_line, read_record
 from visrun.tracking.pulse import Pulse
 from visrun.tracking.store import Store
 from visrun.tracking.uris import command, is_local, link, without_password
@@ -49,8 +49,6 @@ KINDS = {
     "run": ("the end of another run", "the ends of {} other runs"),
     "status": ("the final status", "the final status"),
 }
-
-
 RANKS = {"status": 1, "file": 2, "model": 3, "": 4}  # the order of what waits; all else goes first
 
 
@@ -169,6 +167,11 @@ class MlflowTracker:
         word = status.lower()
         self._put("run", lambda: self._store.end_run(record, word, STATUSES[word], reason))
 
+    def drop_run(self, record: Path) -> None:
+        """Enqueue the deletion of a run that holds nothing."""
+        run_id = read_record(record, self.uri)
+        self._put("run", lambda: self._store.drop_run(run_id))
+
     def finish(self, status: str, reason: str | None = None) -> str | None:
         """Write what is left and stop the thread; see ``Tracker.finish``."""
         if self._thread is None or self._closing.is_set():
@@ -283,8 +286,7 @@ class MlflowTracker:
                 if lasting:
                     self._troubles.setdefault(True, f"did not take {what}: {self._reason}")
                 elif time.monotonic() - since > TELL_SECONDS:
-                    told = f"has not taken {what} so far: {self._reason}; it is tried again"
-                    self._troubles.setdefault(False, told)
+                    self._troubles.setdefault(False, f"has not taken {what} so far: {self._reason}; it is tried again")
                 if last or lasting or self._abandoned.is_set():
                     return False
                 self._closing.wait(self._pause)
