@@ -319,11 +319,11 @@ def test_a_model_without_a_tensor_is_said_and_the_run_is_closed(database):
     assert read_run(f"sqlite:///{database}", tracker.run_id)[1].info.status == "FINISHED"
 
 
-def test_a_file_that_is_no_database_or_cannot_be_made_is_said_soon(tmp_path):
-    (tmp_path / "no.db").write_text("this is no database, though its name ends as if it were one" * 100)
+def test_a_file_that_is_no_database_any_more_or_cannot_be_made_is_said_soon(tmp_path):
     (tmp_path / "file").write_text("")
-    for path, reason in (("no.db", "not a database"), ("file/my.db", "exists")):
+    for path, reason in (("no.db", "the file is no database; name a file"), ("file/my.db", "exists")):
         tracker = open_tracker("mlflow", experiment="e", run_name="r", uri=str(tmp_path / path))
+        (tmp_path / "no.db").write_text("this is no database, though its name ends as if it were one" * 100)
         tracker.start()
         began = time.monotonic()
         warning = tracker.finish("finished")
