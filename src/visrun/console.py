@@ -85,7 +85,7 @@ class _Console(Console):
             return
         self.file, self.quiet = sys.stderr, False
         self.print("visrun: nobody reads what is printed any more, so it ends here", markup=False)
-        raise Interrupted(1)
+        raise Interrupted(1, said=True)
 
 
 @contextmanager

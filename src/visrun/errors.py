@@ -27,6 +27,7 @@ PATH_FAULTS = {  # what may be wrong with a path that the user named
     errno.ENOTDIR: "a file stands where a folder should be; name another path",
 }
 ERROR = "visrun: error: "  # begins the line on stderr that says why a process ends; others read it there
+STOPPED = "visrun: stopped"  # on stderr, where a signal ends a process and nobody else has said so
 # Ends a line about a name that no table has.
 PLUGIN_HINT = "; a plugin may bring it: plugins=[my_package]"
 

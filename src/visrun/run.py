@@ -12,7 +12,7 @@ from typing import Any
 from visrun import checkpoint, feeding, lessons, parts, preflight
 from visrun.advice import one_value, tell_of_bf16
 from visrun.allocator import kept_memory
-from visrun.conclusion import conclude
+from visrun.conclusion import result_of
 from visrun.config import experiment
 from visrun.config.compose import Resolved, resolve
 from visrun.config.configured import Configured
@@ -27,7 +27,7 @@ from visrun.parts import Parts
 from visrun.record.epochs import monitor_of
 from visrun.record.inside import require_inside
 from visrun.record.journal import Journal, identity
-from visrun.record.next_steps import once_finished, what_next
+from visrun.record.next_steps import once_finished, onward, what_next
 from visrun.record.outputs import new_run_folder
 from visrun.record.recorder import Outlets, RunRecorder, tell_best, tell_epoch
 from visrun.record.remember import changed, remembered, require_data
@@ -37,7 +37,7 @@ from visrun.record.taking_over import gone_on, leave_none_empty
 from visrun.record.tracked import command_of, names_of, noted_of, run_name, sitting_of, tracker_of
 from visrun.record.tracker_end import broken_off, complete, end
 from visrun.result import Result
-from visrun.run_files import LOG, PLOTS, is_metric
+from visrun.run_files import LOG, PLOTS
 from visrun.signals import STOPPING, Interrupted, Stop, stop_on_signals
 from visrun.tracking import NoTracker, forget
 from visrun.training import Ended, Judge, Limits, Progress, fit, why_early
@@ -122,6 +122,7 @@ def _run(
         journal = Journal(files, resolved, former=former)
         try:
             screen.say(f"run: {files.path}")
+            stop.last = f"ended at once; {onward(files)}"
             if trial is not None:
                 trial.begin(files.path)
             made = _made(resolved, journal, screen, former=former, state=state, alone=trial is None)
@@ -145,10 +146,14 @@ def _run(
                 raise
             broken_off(error, journal, outlets)
             screen.say(what_next(files, error, alone=trial is None))
+            if isinstance(error, Interrupted):
+                error.said = True
             raise
         end(outlets, result.status, result.reason)
         if result.status == "killed":
             screen.say(what_next(files, alone=trial is None))
+        elif trial is None:  # one that came while the tracker took the last things
+            result = replace(result, exit_code=stop.exit_code or 0)
     return result
 
 
@@ -212,7 +217,7 @@ def _train(
         screen.say(f"ended after epoch {progress.epoch}: {ended.reason}")
     if made.step.graph_note:
         journal.note(graph=made.step.graph_note)
-    result = _result(ended, stop, made=made, progress=progress, outlets=outlets, alone=trial is None)
+    result = result_of(ended, stop, made=made, progress=progress, outlets=outlets, alone=trial is None)
     lasted = {"epochs": progress.epoch, "seconds": progress.seconds}
     facts = {"best_epoch": result.best_epoch, **lasted, **({"reason": result.reason} if result.reason else {})}
     journal.close(result.status, exit_code=result.exit_code, **facts, val=result.val, test=result.test)
@@ -273,30 +278,4 @@ def _recorder(resolved: Configured, made: Parts, outlets: Outlets) -> RunRecorde
         identity=identity(resolved),
         begun=made.built.begun(),
         picture=lambda: show(made, outlets.folder.plots, "val"),
-    )
-
-
-def _result(ended: Ended, stop: Stop, *, made: Parts, progress: Progress, outlets: Outlets, alone: bool) -> Result:
-    """How the run ended; of a finished one its last files are written first, unless a signal stops it there."""
-    rows = outlets.folder.read_metrics()
-    best = next((row for row in rows if row["epoch"] == progress.best_epoch), {})
-    val = {key: value for key, value in best.items() if is_metric(key)}
-    test: dict[str, float] = {}
-    if ended.status == "finished":
-        try:
-            test = conclude(made, outlets, rows=rows, progress=progress, alone=alone)
-        except Interrupted:
-            outlets.screen.end_progress()
-            ended = Ended("killed")
-    return Result(
-        outlets.folder.path,
-        ended.status,
-        progress.best,
-        best_epoch=progress.best_epoch,
-        seconds=progress.seconds,
-        val=val,
-        test=test,
-        exit_code=(stop.exit_code or 0) if ended.status == "killed" else 0,
-        parameters=parts.count_parameters(made.built.module),
-        reason=ended.reason,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from visrun.console import logged
 from visrun.data import demo
 from visrun.errors import ConfigError, VisrunError
 from visrun.folders import cache_folder
+from visrun.signals import stop_on_signals
 from visrun.tracking import NoTracker, open_tracker, worker
 
 
@@ -436,6 +438,30 @@ def test_a_hanging_call_costs_the_patience_and_no_more(tracker, wait_until):
     assert "the metrics of one epoch, the final status: it does not answer" in warning
     wait_until(tracker._done.is_set)
     assert tracker._store.calls[-1][0] == "metrics"  # given up: nothing is written after the run has ended
+
+
+def test_a_signal_while_the_last_things_are_sent_ends_the_wait_and_one_before_does_not(whole, wait_until):
+    begun = threading.Event()
+
+    def behave(call):
+        if call[0] == "end":
+            begun.set()
+            time.sleep(1.0)
+
+    whole._store.behave = behave
+    with stop_on_signals() as stop:
+        stop.deferred = True
+        whole.start()
+        whole.epoch(1, {"loss": 1.0})
+        threading.Thread(target=lambda: begun.wait(10) and signal.raise_signal(signal.SIGINT)).start()
+        since = time.monotonic()
+        warning = whole.finish("finished")
+        assert time.monotonic() - since < 0.9 and stop.exit_code == 130
+        assert "did not take the final status: it was stopped on the way" in warning
+        assert "visrun resume RUN sends it later" in warning
+        again = open_tracker("mlflow", experiment="e", run_name="r", uri="http://host")
+        again.start()
+        assert again.finish("killed") is None
 
 
 def test_finish_waits_for_a_slow_store_as_long_as_it_answers(tracker):

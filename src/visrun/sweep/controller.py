@@ -92,6 +92,7 @@ class Controller:
         if (pruner := self.plan.pruner["name"]) != "none":
             looks = first_look(self.plan.pruner, epochs=self.plan.first.hyperparameters.max_epochs)
             self.screen.say(f"pruner: {pruner}{looks}; hydra/sweeper/pruner=none lets every trial come to its end")
+        self.stop.last = f"ended at once; go on with: {again(self.plan)}"
         self.screen.say(f"stopped or killed, it goes on with: {again(self.plan)}")
         self.parent.tracker.start()
         try:

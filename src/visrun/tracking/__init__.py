@@ -115,7 +115,7 @@ class Tracker(Protocol):
         """Close the run as "finished", "pruned", "killed" or "failed".
 
         Waits while the store takes what is left; at most 5 s for a server that does not answer. One that is alive may
-        take longer over a file or the model, see `visrun.tracking.worker`.
+        take longer over a file or the model, see `visrun.tracking.worker`. A signal that comes meanwhile ends the wait.
 
         Args:
             reason: Why it ended so, one line; kept as the tag "reason".
