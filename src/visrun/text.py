@@ -45,6 +45,11 @@ def written_out(text: str) -> str:
     return text.translate(CONTROLS)
 
 
+def in_a_line(name: str) -> str:
+    """A file's name as it stands within a line: as :func:`written_out`, line ends and tabs too, as ``\\x0a``."""
+    return name if name.isprintable() else written_out(name).replace("\n", "\\x0a").replace("\t", "\\x09")
+
+
 def one_line(text: str) -> str:
     """``text`` as one printable line, without blanks that say nothing."""
     return " ".join(printable(text).split())
