@@ -30,8 +30,18 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 trial``, ``2 trials``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    """``1 trial``, ``2,000 trials``, ``0 classes``, ``3 entries``."""
+    ending = "s"
+    if noun.endswith(("s", "x", "ch")):
+        ending = "es"
+    elif noun.endswith("ry"):
+        noun, ending = (noun, "") if count == 1 else (noun[:-1], "ies")
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{ending}"
+
+
+def are(count: int) -> str:
+    """The verb behind so many: ``1 image is``, ``2 images are``."""
+    return "is" if count == 1 else "are"
 
 
 def printable(text: str) -> str:

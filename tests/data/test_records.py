@@ -301,7 +301,7 @@ def test_mask_classes_ids_and_counts(tmp_path: Path) -> None:
     assert sum(map(len, dataset.splits.values())) == 2
     assert dataset.warnings[:2] == (
         "mask id 255 means ignore: 41.7% of all pixels are left out",
-        "1 images left out: their masks hold no pixel of the classes",
+        "1 image left out: their masks hold no pixel of the classes",
     )
 
 

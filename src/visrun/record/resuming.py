@@ -23,6 +23,7 @@ from visrun.record.next_steps import new_run, repeat_command
 from visrun.record.recorder import restore
 from visrun.record.run_folder import RunFolder
 from visrun.step import Step
+from visrun.text import plural
 from visrun.training import Progress
 
 
@@ -141,7 +142,7 @@ def _changes(result: Mapping[str, Any], dataset: Dataset) -> list[str]:
     sizes = {split: (before.get(split, 0), now.get(split, 0)) for split in {**before, **now}}
     noted = part_of(result, "fingerprints")
     return [
-        f"{split} had {then} images, now {size}" if then != size else f"other files or labels in {split}"
+        f"{split} had {plural(then, 'image')}, now {size}" if then != size else f"other files or labels in {split}"
         for split, (then, size) in sizes.items()
         if then != size or noted.get(split) != dataset.fingerprints.get(split)
     ]

@@ -21,6 +21,7 @@ from visrun.record.run_settings import judged
 from visrun.record.sweep_files import ATTRIBUTE, IMPORTANCE, JOURNAL, LEAD
 from visrun.record.sweep_table import FACTS, SETTLED, finite_in, table_of
 from visrun.run_files import FILE_NAME, METRICS, PLOTS
+from visrun.text import plural
 from visrun.web.library import Library
 from visrun.web.processes import going_on
 from visrun.web.runs import ends, log_lines, pictures, refusals
@@ -116,7 +117,7 @@ def ending(facts: Facts, *, ended: int, failed: int, wanted: object) -> tuple[st
     if facts.exit_code != 1 or not failed:
         return "The sweep has failed.", True
     whole = not isinstance(wanted, int) or ended >= wanted
-    return f"{failed} of {ended} trials failed.", failed == ended or not whole
+    return f"{failed} of {plural(ended, 'trial')} failed.", failed == ended or not whole
 
 
 def study_of(folder: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from visrun.data.readers.finder import bare_splits
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.errors import DataError
-from visrun.text import some
+from visrun.text import plural, some
 
 HIGHEST = 1.01  # of a share: the ends of sides that were rounded may add up to more than 1
 ONLY = "object"  # the class where the table names none
@@ -74,7 +74,7 @@ def read(root: Path, *, group: str | None = None) -> Listing:
     warnings += [f"columns not read: {some(unread)}"] if unread else []
     if not root.is_file():
         warnings += bare_splits(root, splits, used, mend="add {split}.csv")
-        warnings += common.left_over("images", _unnamed(used), root, lacking="a row in a table")
+        warnings += common.left_over("image", _unnamed(used), root, lacking="a row in a table")
     return Listing(splits=splits, classes=names, problems=(*problems, *wrong), warnings=tuple(warnings))
 
 
@@ -117,7 +117,7 @@ def _pictures(
             picture.member = picture.member or cells[member]
         try:
             if len(row) != len(names):
-                raise ValueError(f"{len(row)} cells, the header has {len(names)}")
+                raise ValueError(f"{plural(len(row), 'cell')}, the header has {len(names)}")
             _add(picture, line, row, columns)
         except ValueError as error:
             picture.problems.append(Problem(where, str(error)))
