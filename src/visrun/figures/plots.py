@@ -22,7 +22,6 @@ from visrun.figures.palette import BLUE, COLOURS, DARK, GREY, MOST_DOTS, ORANGE
 from visrun.files import update
 from visrun.numbers import far_apart
 from visrun.run_files import is_loss, is_metric, is_of_class
-from visrun.text import plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -152,7 +151,7 @@ def confusion_matrix(matrix: Any, classes: Sequence[str], path: Path) -> None:
     counts = np.asarray(matrix, dtype=np.float64)
     size = len(classes)
     if counts.shape != (size, size):
-        raise ValueError(f"a confusion matrix of shape {counts.shape} for {plural(size, 'class')}")
+        raise ValueError(f"a confusion matrix of shape {counts.shape} for {size} classes")
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure = new_figure(matrix_inches(size) + 0.9, matrix_inches(size))
     axes = figure.add_subplot()
@@ -224,7 +223,7 @@ def predicted_against_true(predicted: Any, true: Any, names: Sequence[str], path
     shape = (-1, len(names))
     first, second = (np.asarray(values, dtype=np.float64) for values in (predicted, true))
     if first.size != second.size or first.size % max(len(names), 1):
-        raise ValueError(f"predictions {first.shape} and truth {second.shape} for {plural(len(names), 'target')}")
+        raise ValueError(f"predictions {first.shape} and truth {second.shape} for {len(names)} targets")
     columns = min(3, len(names))
     height = math.ceil(len(names) / columns)
     figure = new_figure(4.2 * columns, 4.2 * height)
