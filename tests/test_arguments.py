@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from visrun import cli
-from visrun.arguments import options
+from visrun.arguments import options, words_after
 from visrun.errors import ConfigError
 
 START = {
@@ -87,3 +87,13 @@ def test_paths_may_have_equals_signs(tmp_path: Path, monkeypatch: pytest.MonkeyP
     Path("lr=0.1").mkdir()
     words = ["lr=0.1", "./out=1", "runs/lr=3", "~/a=b", "out=a=b"]
     assert options("compare", words, ("out",)) == ({"out": "a=b"}, words[:-1])
+
+
+def test_a_file_that_looks_like_a_flag_is_told_how_to_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-n.jpg").touch()
+    with pytest.raises(ConfigError, match=r"^-n\.jpg: begins as a flag does; name the file \./-n\.jpg$"):
+        words_after("predict", ["RUN", "-n.jpg"])
+    assert words_after("predict", ["RUN", "./-n.jpg"]) == ["RUN", "./-n.jpg"]
+    with pytest.raises(ConfigError, match=r"unrecognized arguments: -m\.jpg"):
+        words_after("predict", ["RUN", "-m.jpg"])

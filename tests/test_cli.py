@@ -13,16 +13,18 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from PIL import Image
 
 import visrun
+from visrun import __main__ as program
 from visrun import cli, launch
 from visrun.config.search_path import conf_dir
 from visrun.errors import UserError
 from visrun.record.run_folder import RunFolder
-from visrun.signals import EXIT_CODES
+from visrun.signals import EXIT_CODES, Interrupted
 
 # The command with a training that only says what it was asked for: what is tested here comes before and after it.
 COMMAND = """
@@ -682,6 +684,23 @@ def test_a_verb_that_a_signal_ends_cleans_up(
         assert (cli.main(["evaluate", "RUN"]), left) == (code, ["the bar is taken away"])
     finally:
         signal.signal(number, former)
+
+
+@pytest.mark.parametrize(
+    ("raised", "line"),
+    [
+        (KeyboardInterrupt(), "visrun: stopped\n"),
+        (Interrupted(130), "visrun: stopped\n"),
+        (Interrupted(130, said=True), ""),
+    ],
+)
+def test_whoever_is_stopped_is_told_once(
+    raised: KeyboardInterrupt, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "_train", Mock(side_effect=raised))
+    assert (cli.main(["seed=1"]), capsys.readouterr()) == (130, ("", line))
+    monkeypatch.setattr(cli, "main", Mock(side_effect=KeyboardInterrupt))  # as while it is being imported
+    assert (program.main(), capsys.readouterr()) == (130, ("", "visrun: stopped\n"))
 
 
 @pytest.mark.parametrize("verb", ["resume", "repeat"])

@@ -14,7 +14,10 @@ from visrun.config.compose import resolve
 from visrun.errors import ConfigError
 from visrun.repetition import Repetition, finished
 from visrun.spread import spread
+from visrun.tables import TASKS
+from visrun.tables.entries import SHARES
 
+RANGE_OF = TASKS["classification"].range_of
 # A training that takes no time: its accuracies follow from the seed, and a seed may fail.
 FAKE = """
 import json, sys, types
@@ -93,9 +96,9 @@ def test_the_monitored_metric_stands_first_and_each_counts_its_own_runs() -> Non
         Repetition(0, Path("0"), {"val/f1": 0.5, "val/accuracy": 0.5, "test/accuracy": 1.0}),
         Repetition(1, Path("1"), {"val/f1": 0.5, "val/accuracy": 1.0}),
     ]
-    found = repeat.summary(runs, monitor="accuracy")
+    found = repeat.summary(runs, monitor="accuracy", range_of=RANGE_OF)
     assert list(found) == ["val/accuracy", "val/f1", "test/accuracy"]
-    assert found["val/accuracy"] == spread([0.5, 1.0]) and found["test/accuracy"].n == 1
+    assert found["val/accuracy"] == spread([0.5, 1.0], within=SHARES) and found["test/accuracy"].n == 1
 
 
 @pytest.mark.parametrize(("held_out", "overlap"), [("ab", 0.25), ("aa", 0.0)])
@@ -105,23 +108,26 @@ def test_seeds_that_hold_out_images_of_their_own_share_the_others(
     for number, value in enumerate([0.5, 0.75]):
         noted = {"fingerprints": {"val": held_out[number]}, "data": {"splits": {"train": 80, "val": 20, "test": 10}}}
         write_trial(tmp_path, number, seed=number, val={"accuracy": value}, test={"accuracy": value}, **noted)
-    found = repeat.summary(finished(tmp_path, of_seeds(0, 1)), monitor="accuracy")
-    assert found["val/accuracy"] == spread([0.5, 0.75], overlap=overlap)
-    assert found["test/accuracy"] == spread([0.5, 0.75])
+    found = repeat.summary(finished(tmp_path, of_seeds(0, 1)), monitor="accuracy", range_of=RANGE_OF)
+    assert found["val/accuracy"] == spread([0.5, 0.75], overlap=overlap, within=SHARES)
+    assert found["test/accuracy"] == spread([0.5, 0.75], within=SHARES)
 
 
 def told(words: list[str], *metrics: dict[str, float]) -> list[str]:
     runs = [Repetition(i, Path(str(i)), values) for i, values in enumerate(metrics)]
     return repeat.lines(
-        repeat.summary(runs, monitor="accuracy"), runs, resolve(words).settings, of_seeds(*range(len(runs)))
+        repeat.summary(runs, monitor="accuracy", range_of=RANGE_OF),
+        runs,
+        resolve(words).settings,
+        of_seeds(*range(len(runs))),
     )
 
 
 def test_the_table_names_mean_deviation_and_interval() -> None:
-    shown = told([], {"test/accuracy": 0.0}, {"test/accuracy": 0.2})  # s = 0.1414, half width 1.2706
+    shown = told([], {"test/accuracy": 0.0}, {"test/accuracy": 0.2})  # s = 0.1414, half width 1.2706: cut
     assert shown[0] == "task=classification model=small_resnet, seeds 0, 1"
     assert [line.split("  ") for line in shown[1:]][1][:1] == ["test/accuracy"]
-    assert shown[2].split() == ["test/accuracy", "2", "0.1000", "0.1414", "-1.1706", "to", "1.3706"]
+    assert shown[2].split() == ["test/accuracy", "2", "0.1000", "0.1414", "0.0000", "to", "1.0000"]
     assert len(shown) == 3
 
 
@@ -146,7 +152,10 @@ def test_a_split_by_seed_is_said_where_the_seeds_held_out_other_images(
         write_trial(tmp_path, number, seed=number, val={"accuracy": 0.5}, **noted)
     runs = finished(tmp_path, of_seeds(0, 1))
     shown = repeat.lines(
-        repeat.summary(runs, monitor="accuracy"), runs, resolve(["data.root=photos"]).settings, of_seeds(0, 1)
+        repeat.summary(runs, monitor="accuracy", range_of=RANGE_OF),
+        runs,
+        resolve(["data.root=photos"]).settings,
+        of_seeds(0, 1),
     )
     assert (repeat.SPLIT_NOTE in shown) == is_said
 
@@ -166,7 +175,7 @@ def test_a_repeat_is_a_sweep_that_can_be_gone_on_with(tmp_path: Path) -> None:
     assert [run["seed"] for run in written["runs"]] == [0]
     said, _ = command(tmp_path, "seeds=3", "hydra.sweeper.study_name=again")
     assert "visrun repeat 'plugins=[fakerun]' tracking=none seeds=3 hydra.sweeper.study_name=again" in said
-    assert "test/accuracy  3     0.1000  0.1000  -0.1484 to 0.3484" in said
+    assert "test/accuracy  3     0.1000  0.1000  0.0000 to 0.3484" in said
     written = json.loads((tmp_path / "multirun" / "again" / "repeat.json").read_text())
     assert written["runs"][2] == {
         "seed": 2,
@@ -204,7 +213,7 @@ def test_a_seed_that_fails_counts_for_nothing(tmp_path: Path) -> None:
     written = json.loads((folder / "repeat.json").read_text())
     assert [run["seed"] for run in written["runs"]] == [1, 3]
     assert written["metrics"]["test/accuracy"] == pytest.approx(
-        {"n": 2, "mean": 0.2, "std": 0.2 / 2**0.5, "low": 0.2 - 1.27062, "high": 0.2 + 1.27062}, abs=1e-5
+        {"n": 2, "mean": 0.2, "std": 0.2 / 2**0.5, "low": 0.0, "high": 1.0}, abs=1e-5
     )
 
 
@@ -234,7 +243,8 @@ def test_every_fold_is_run_and_counts_by_its_name(tmp_path: Path) -> None:
     # t(0.975, 2) = 4.3027, and the variance of the mean is (1/3 + 1/2) of 0.1^2
     half = 4.30265 * 0.1 * (1 / 3 + 1 / 2) ** 0.5
     assert written["metrics"]["test/accuracy"] == pytest.approx(
-        {"n": 3, "mean": 0.2, "std": 0.1, "low": 0.2 - half, "high": 0.2 + half}, abs=1e-5
+        {"n": 3, "mean": 0.2, "std": 0.1, "low": 0.0, "high": 0.2 + half},
+        abs=1e-5,  # cut at 0
     )
     assert said.splitlines()[-2] == repeat.FOLD_NOTE
     _, error = command(tmp_path, "folds=4", "seed=5", "hydra.sweeper.study_name=crossed", code=2)

@@ -6,6 +6,7 @@ import json
 import random
 import re
 import shutil
+import signal
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -299,6 +300,19 @@ def test_an_error_reaches_the_user_and_the_tracker_where_the_disk_is_full(photos
     assert out.splitlines()[-1].startswith("failed; the same with a change: ")
     assert "the run ended: Diverged" in (tmp_path / "run" / "visrun.log").read_text()
     assert told(tmp_path / "run") == ("failed", 1)
+
+
+@pytest.mark.parametrize("signal_comes", [False, True])
+def test_a_signal_while_the_tracker_takes_the_last_things_is_the_exit_code_of_a_finished_run(
+    photos, tmp_path, monkeypatch, signal_comes
+):
+    tracker = Listening()
+    stopped = lambda *_: signal_comes and signal.raise_signal(signal.SIGTERM)  # noqa: E731
+    monkeypatch.setattr(tracker, "finish", stopped)
+    monkeypatch.setattr(run, "tracker_of", lambda *_, **__: tracker)
+    result = start(photos, tmp_path / "run")
+    assert (result.status, result.exit_code) == ("finished", 143 if signal_comes else 0)
+    assert told(tmp_path / "run") == ("finished", 0)
 
 
 @pytest.mark.parametrize("end", ["finished", "killed", "failed"])
@@ -878,7 +892,7 @@ def test_changed_data_refuse_to_resume_and_change_nothing(photos, tmp_path, monk
     interrupted(copy, tmp_path / "run", monkeypatch, after=2)
     Image.new("RGB", (16, 16)).save(copy / "train" / "red" / "another.png")
     before = experiment(tmp_path / "run")["result"]["data"]["splits"]["train"]
-    told = rf"has changed since the run began \(train had {before} images, now {before + 1}\): put it back, or visrun"
+    told = rf"has changed since the run began \(train had {before} images, now {before + 1}\); put it back, or visrun"
     noted = {file: file.read_bytes() for file in (tmp_path / "run").glob("*.json*")}
     assert {file.name for file in noted} == {"experiment.json", "status.json", "metrics.jsonl"}
     with pytest.raises(UserError, match=told):

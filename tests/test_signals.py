@@ -49,7 +49,21 @@ def test_the_second_signal_ends_the_process_at_once_where_it_is_no_echo(apart, e
     )
     command = [sys.executable, "-c", program, str(apart)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout) == ((143, "") if ends else (0, "still here\n"))
+    assert (done.returncode, done.stdout) == ((143, "ended at once\n") if ends else (0, "still here\n"))
+
+
+def test_the_second_signal_says_what_goes_on_before_it_ends_the_process():
+    program = (
+        "import os, signal, time\n"
+        "from visrun.signals import AGAIN, stop_on_signals\n"
+        "with stop_on_signals() as stop:\n"
+        "    stop.deferred, stop.last = True, 'ended at once; go on with: it'\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(AGAIN + 0.1)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (130, "ended at once; go on with: it\n")
 
 
 @pytest.mark.parametrize("terminal", [False, True])

@@ -72,3 +72,11 @@ def test_the_interval_lies_round_the_mean(values: list[float]) -> None:
     assert found.low <= found.mean <= found.high
     assert found.std <= (max(values) - min(values)) * math.sqrt(found.n / (2 * (found.n - 1))) * (1 + 1e-9)
     assert spread(values[::-1]) == found
+
+
+def test_the_interval_ends_where_values_do() -> None:
+    free, cut = spread([0.9, 1.0]), spread([0.9, 1.0], within=(0.0, 1.0))  # 0.95 +- 12.7 * 0.05
+    assert free.high is not None and free.high > 1.5 and free.low is not None and free.low < 0.4
+    assert (cut.mean, cut.std, cut.low, cut.high) == (free.mean, free.std, free.low, 1.0)
+    assert spread([0.0, 0.1], within=(0.0, 1.0)).low == 0.0
+    assert spread([1.5, 1.6], within=(0.0, 1.0)).high == spread([1.5, 1.6]).mean  # of a wrong range: never beside it

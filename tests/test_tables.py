@@ -1,6 +1,7 @@
 """The tables: every name leads to code, every fact agrees with the code, and looking something up imports no torch."""
 
 import inspect
+import math
 import re
 import subprocess
 import sys
@@ -446,3 +447,20 @@ def test_what_a_task_learns_is_a_known_kind_of_target():
     assert {entry.target for entry in TASKS.values()} == set(TARGETS) - {"none"}
     assert set(DERIVE) == {name for name, entry in TARGETS.items() if name != "none"}
     assert {target for entry in READERS.values() for target in entry.derived} <= set(DERIVE)
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "within"),
+    [
+        ("classification", "f1/cat", (0.0, 1.0)),
+        ("classification", "ece", (0.0, 1.0)),
+        ("anomaly_detection", "synthetic_auroc", (0.0, 1.0)),
+        ("anomaly_detection", "synthetic_threshold", (0.0, math.inf)),
+        ("object_detection", "map", (0.0, 1.0)),
+        ("segmentation", "iou/road", (0.0, 1.0)),
+        ("regression", "mae/width", (0.0, math.inf)),
+        ("regression", "r2", (-math.inf, 1.0)),
+    ],
+)
+def test_every_metric_has_its_range(task: str, metric: str, within: tuple[float, float]) -> None:
+    assert TASKS[task].range_of(metric) == within

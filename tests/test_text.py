@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from visrun.text import columns, first_lines, one_line, plural, printable, some, written_out
+from visrun.text import are, columns, first_lines, in_a_line, one_line, plural, printable, some, written_out
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,25 @@ def test_a_terminal_obeys_no_name() -> None:
     assert written_out("a\x1b]0;b\x07\x9b.png: no image,\n\tläßt\u200d\udcff") == (
         "a\\x1b]0;b\\x07\\x9b.png: no image,\n\tläßt\u200d\udcff"
     )
+
+
+def test_a_name_stands_in_one_line() -> None:
+    assert in_a_line("a\nb\tc\r\x1b.png") == "a\\x0ab\\x09c\\x0d\\x1b.png"
+    assert [in_a_line(name) for name in ("läßt.png", "a b.png", "x\udcff")] == ["läßt.png", "a b.png", "x\udcff"]
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "told"),
+    [
+        (0, "image", "0 images are"),
+        (1, "class", "1 class is"),
+        (2, "class", "2 classes are"),
+        (1, "entry", "1 entry is"),
+        (3, "unusable entry", "3 unusable entries are"),
+        (2, "box", "2 boxes are"),
+        (2, "patch", "2 patches are"),
+        (12345, "way", "12,345 ways are"),
+    ],
+)
+def test_a_noun_and_its_verb_go_with_their_number(count: int, noun: str, told: str) -> None:
+    assert f"{plural(count, noun)} {are(count)}" == told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from visrun.build import Ref
@@ -150,8 +151,11 @@ def words_after(verb: str, words: Sequence[str]) -> list[str]:
     """The words after a verb that takes no flags.
 
     Raises:
-        ConfigError: There is a flag.
+        ConfigError: There is a flag, or a file whose name begins as one does.
     """
+    for word in words:
+        if word.startswith("-") and word != "-" and Path(word).is_file():
+            raise ConfigError(f"{word}: begins as a flag does; name the file ./{word}")
     return list(verb_parser(verb).parse_args(words).words)
 
 

@@ -99,17 +99,17 @@ def load(path: Path, *, instead: str = "use another checkpoint") -> dict[str, An
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: cannot read the checkpoint ({error.strerror}); {instead}") from None
+        raise UserError(f"{path}: cannot read the checkpoint ({error.strerror})", instead) from None
     known = _digests(digest)
     if known is not None and hashlib.sha256(data).hexdigest() not in [*before, *known]:
-        raise UserError(f"{path}: the file is damaged (its SHA-256 differs from {digest.name}); {instead}")
+        raise UserError(f"{path}: the file is damaged (its SHA-256 differs from {digest.name})", instead)
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:
         why = unreadable(data, error)
-        raise UserError(f"{path}: not a checkpoint that can be loaded safely ({why}); {instead}") from None
+        raise UserError(f"{path}: not a checkpoint that can be loaded safely ({why})", instead) from None
     if not isinstance(state, dict):
-        raise UserError(f"{path}: not a checkpoint of visrun; {instead}")
+        raise UserError(f"{path}: not a checkpoint of visrun", instead)
     return state
 
 
@@ -142,10 +142,8 @@ def fill(module: nn.Module, weights: Mapping[str, Tensor], *, file: Path) -> Non
         if odd:  # some networks take a tensor of another size, such as a memory; tried on a copy
             deepcopy(module).load_state_dict(weights)
     except RuntimeError:
-        raise UserError(
-            f"{file}: the weights of another network ({len(odd)} of {len(own)} tensors differ, such as {odd[0]}): "
-            f"{OTHERWISE}"
-        ) from None
+        told = f"{file}: the weights of another network ({len(odd)} of {len(own)} tensors differ, such as {odd[0]})"
+        raise UserError(told, OTHERWISE) from None
     module.load_state_dict(weights)
 
 
@@ -162,7 +160,7 @@ def reading(file: Path) -> Iterator[None]:
         if isinstance(error, VisrunError) or is_out_of_memory(error):
             raise
         told = f"{type(error).__name__}: {first_line(error)}"
-        raise UserError(f"{file}: a part is missing or of another kind ({told}): {OTHERWISE}") from error
+        raise UserError(f"{file}: a part is missing or of another kind ({told})", OTHERWISE) from error
 
 
 def _digests(file: Path) -> list[str] | None:

@@ -25,6 +25,7 @@ from visrun.build import load
 from visrun.errors import (
     ERROR,
     PATH_FAULTS,
+    STOPPED,
     ConfigError,
     DataError,
     UserError,
@@ -57,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except VisrunError as error:
         return _told(error)
     except KeyboardInterrupt as stopped:
+        if not getattr(stopped, "said", False):
+            print(STOPPED, file=sys.stderr)
         return exit_code(stopped)
     except BrokenPipeError:  # the reader of our output is gone, as in `visrun explain | head`
         _say_no_more()

@@ -9,18 +9,20 @@ from typing import Protocol, runtime_checkable
 
 from torch import nn
 
-from visrun import checkpoint, gallery
+from visrun import checkpoint, gallery, parts
 from visrun.figures import plots
 from visrun.models import Built, Settling
 from visrun.numbers import number
 from visrun.parts import Parts
 from visrun.record.epochs import monitor_of
 from visrun.record.recorder import Outlets
+from visrun.result import Result
 from visrun.run_files import PLOTS, is_metric, is_of_class
+from visrun.signals import Interrupted, Stop
 from visrun.tasks.base import Deciding, Task
 from visrun.text import plural
 from visrun.tracking import Tracker
-from visrun.training import Progress
+from visrun.training import Ended, Progress
 from visrun.validation import measure, show, without_many
 
 
@@ -29,6 +31,32 @@ class Remembering(Protocol):
     """A model that says in a line how much of the good images it has remembered; "" before it has."""
 
     remembered: str
+
+
+def result_of(ended: Ended, stop: Stop, *, made: Parts, progress: Progress, outlets: Outlets, alone: bool) -> Result:
+    """How the run ended; of a finished one its last files are written first, unless a signal stops it there."""
+    rows = outlets.folder.read_metrics()
+    best = next((row for row in rows if row["epoch"] == progress.best_epoch), {})
+    val = {key: value for key, value in best.items() if is_metric(key)}
+    test: dict[str, float] = {}
+    if ended.status == "finished":
+        try:
+            test = conclude(made, outlets, rows=rows, progress=progress, alone=alone)
+        except Interrupted:
+            outlets.screen.end_progress()
+            ended = Ended("killed")
+    return Result(
+        outlets.folder.path,
+        ended.status,
+        progress.best,
+        best_epoch=progress.best_epoch,
+        seconds=progress.seconds,
+        val=val,
+        test=test,
+        exit_code=(stop.exit_code or 0) if ended.status == "killed" else 0,
+        parameters=parts.count_parameters(made.built.module),
+        reason=ended.reason,
+    )
 
 
 def conclude(

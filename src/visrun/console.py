@@ -85,7 +85,7 @@ class _Console(Console):
             return
         self.file, self.quiet = sys.stderr, False
         self.print("visrun: nobody reads what is printed any more, so it ends here", markup=False)
-        raise Interrupted(1)
+        raise Interrupted(1, said=True)
 
 
 @contextmanager
@@ -162,6 +162,11 @@ def log(level: int, text: str) -> None:
     """Write to the log where there is one: without, logging itself would print a warning that is printed already."""
     if logger.hasHandlers():
         logger.log(level, "%s", text)
+
+
+def log_bug(what: str, error: BaseException) -> None:
+    """Write an error of the code's own, with where it was raised, to the log; where there is none, to stderr."""
+    logger.error("%s", what, exc_info=error)
 
 
 def make_bar(console: Console) -> Bar:

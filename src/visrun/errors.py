@@ -27,6 +27,7 @@ PATH_FAULTS = {  # what may be wrong with a path that the user named
     errno.ENOTDIR: "a file stands where a folder should be; name another path",
 }
 ERROR = "visrun: error: "  # begins the line on stderr that says why a process ends; others read it there
+STOPPED = "visrun: stopped"  # on stderr, where a signal ends a process and nobody else has said so
 # Ends a line about a name that no table has.
 PLUGIN_HINT = "; a plugin may bring it: plugins=[my_package]"
 
@@ -88,9 +89,18 @@ class OutOfMemory(VisrunError):
 
 
 class UserError(VisrunError, ValueError):
-    """Input that visrun refuses before anything is written."""
+    """Input that visrun refuses before anything is written.
+
+    Args:
+        reason: What is wrong, and where.
+        onward: What a person can do, where the two are told apart; the message has it behind a semicolon.
+    """
 
     exit_code = 2
+
+    def __init__(self, reason: str = "", onward: str = "") -> None:
+        super().__init__("; ".join(filter(None, (reason, onward))))
+        self.reason, self.onward = reason, onward
 
 
 class ConfigError(UserError):

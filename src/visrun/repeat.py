@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ def conclude(folder: Path, varied: Varied, resolved: Resolved) -> None:
     if not runs:
         return
     monitor = TASKS[settings.task].judged_by(settings.run.monitor).monitor
-    found = summary(runs, monitor=monitor, folds=varied.overlap)
+    found = summary(runs, monitor=monitor, folds=varied.overlap, range_of=TASKS[settings.task].range_of)
     write_atomic(folder / REPORT, (json.dumps(report(found, runs, settings, varied), indent=2) + "\n").encode())
     warning = _track(folder, found, settings)
     if warning:
@@ -107,12 +107,15 @@ def conclude(folder: Path, varied: Varied, resolved: Resolved) -> None:
     print(f"written: {folder / REPORT}")
 
 
-def summary(runs: Sequence[Repetition], *, monitor: str, folds: float = 0.0) -> dict[str, Spread]:
+def summary(
+    runs: Sequence[Repetition], *, monitor: str, range_of: Callable[[str], tuple[float, float]], folds: float = 0.0
+) -> dict[str, Spread]:
     """The spread of each metric over the runs that have it: val before test, and of each the monitored one first.
 
     Args:
         runs: One at least.
         monitor: The metric that picks the best epoch.
+        range_of: Tells the least and the greatest value of a metric, where intervals end.
         folds: The overlap of the folds of a cross-validation, see `spread`; 0 of seeds, whose own hold-outs overlap.
     """
     keys = in_order((key for run in runs for key in run.metrics), monitor)
@@ -120,6 +123,7 @@ def summary(runs: Sequence[Repetition], *, monitor: str, folds: float = 0.0) -> 
         key: spread(
             [run.metrics[key] for run in runs if key in run.metrics],
             overlap=overlap_of(runs, split_of(key), folds=folds),
+            within=range_of(key.partition("/")[2]),
         )
         for key in keys
     }

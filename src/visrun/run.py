@@ -15,22 +15,22 @@ from visrun.config.compose import Resolved, resolve
 from visrun.config.configured import Configured
 from visrun.config.lines import texts
 from visrun.console import Screen, logged, logger
-from visrun.errors import UserError, VisrunError, exit_code, first_line, no_way_out
+from visrun.errors import UserError, no_way_out
 from visrun.files import part_of
 from visrun.from_python import named_folder, single_run
 from visrun.parts import Parts
 from visrun.record.inside import require_inside
 from visrun.record.journal import Journal
-from visrun.record.next_steps import once_finished, what_next
+from visrun.record.next_steps import once_finished, onward, what_next
 from visrun.record.outputs import new_run_folder
 from visrun.record.recorder import Outlets
 from visrun.record.remember import changed, remembered, require_data
 from visrun.record.resuming import last_state, require_same_data, where_left
 from visrun.record.run_folder import RunFolder, read_json
-from visrun.record.taking_over import gone_on
+from visrun.record.taking_over import gone_on, leave_none_empty
 from visrun.record.tracked import command_of, names_of, noted_of, run_name, sitting_of, tracker_of
-from visrun.record.tracker_end import complete, end
-from visrun.result import Ending, Result
+from visrun.record.tracker_end import broken_off, complete, end
+from visrun.result import Result
 from visrun.run_files import LOG
 from visrun.signals import STOPPING, Interrupted, stop_on_signals
 from visrun.tracking import NoTracker, forget
@@ -114,6 +114,7 @@ def _run(
         journal = Journal(files, resolved, former=former)
         try:
             screen.say(f"run: {files.path}")
+            stop.last = f"ended at once; {onward(files)}"
             if trial is not None:
                 trial.begin(files.path)
             made = _made(resolved, journal, screen, former=former, state=state, alone=trial is None)
@@ -123,29 +124,30 @@ def _run(
             tracker = tracker_of(resolved, files.path, journal.content, names=names, name=name, tags=tags)
             outlets = replace(outlets, tracker=tracker)
             tracker.start()
+            if trial is not None:
+                leave_none_empty(trial.formers(files.path), files.path, tracker)
             result = sitting.train(
                 resolved, made, journal=journal, outlets=outlets, stop=stop, progress=progress, trial=trial
             )
         except BaseException as error:
             screen.end_progress()
             wrong = isinstance(error, UserError)  # what is said is all there is to know
-            said = error if wrong else type(error).__name__
-            logger.error("the run ended: %s", said, exc_info=None if wrong else error)
+            logger.error(
+                "the run ended: %s", error if wrong else type(error).__name__, exc_info=None if wrong else error
+            )
             if former and progress is None and wrong:  # refused: it is what it was
                 files.put_back(before)
                 raise
-            status: Ending = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
-            reason = None if isinstance(error, Interrupted) else first_line(error)
-            try:
-                journal.close(status, **({"reason": reason} if reason else {}), exit_code=exit_code(error))
-            except VisrunError as unwritten:  # of a full disk, say, which may be what ended the run
-                screen.warn(str(unwritten))
-            end(outlets, status, reason)
+            broken_off(error, journal, outlets)
             screen.say(what_next(files, error, alone=trial is None))
+            if isinstance(error, Interrupted):
+                error.said = True
             raise
         end(outlets, result.status, result.reason)
         if result.status == "killed":
             screen.say(what_next(files, alone=trial is None))
+        elif trial is None:  # one that came while the tracker took the last things
+            result = replace(result, exit_code=stop.exit_code or 0)
     return result
 
 

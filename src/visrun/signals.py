@@ -23,11 +23,16 @@ CLEAR_LINE = b"\r\x1b[2K"
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal came where nothing has to be saved; ``exit_code`` is what the process should end with."""
+    """A signal came where nothing has to be saved.
 
-    def __init__(self, exit_code: int) -> None:
+    Args:
+        exit_code: What the process should end with.
+        said: Whether a person has been told already.
+    """
+
+    def __init__(self, exit_code: int, *, said: bool = False) -> None:
         super().__init__(exit_code)
-        self.exit_code = exit_code
+        self.exit_code, self.said = exit_code, said
 
 
 @dataclass
@@ -37,10 +42,12 @@ class Stop:
     Args:
         exit_code: Read by the loop after every step: what to end with, or None to go on.
         deferred: Whether somebody reads it; if not, the signal raises :class:`Interrupted` where it strikes.
+        last: What the second signal prints before it ends the process.
     """
 
     exit_code: int | None = None
     deferred: bool = False
+    last: str = "ended at once"
 
     def heed(self) -> None:
         """Raise :class:`Interrupted` where a signal has come."""
@@ -96,6 +103,7 @@ def stop_on_signals(said: str = "") -> Iterator[Stop]:
                 return
             if sys.stdout.isatty():
                 os.write(sys.stdout.fileno(), SHOW_CURSOR)
+            say(stop.last)
             os._exit(EXIT_CODES[signal.Signals(number)])
         stop.exit_code, asked_at = EXIT_CODES[signal.Signals(number)], time.monotonic()
         _asked = stop.exit_code

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from visrun import lessons, parts
+from visrun import lessons
 from visrun.advice import one_value, tell_of_bf16
-from visrun.conclusion import conclude
+from visrun.conclusion import result_of
 from visrun.config.configured import Configured
 from visrun.device import is_out_of_memory
 from visrun.errors import no_way_out
@@ -17,8 +17,8 @@ from visrun.record.journal import Journal, identity
 from visrun.record.recorder import Outlets, RunRecorder, tell_best, tell_epoch
 from visrun.record.resuming import epochs_so_far
 from visrun.result import Result
-from visrun.run_files import PLOTS, is_metric
-from visrun.signals import Interrupted, Stop
+from visrun.run_files import PLOTS
+from visrun.signals import Stop
 from visrun.training import Ended, Judge, Limits, Progress, fit, why_early
 from visrun.trial import Trial, recall
 from visrun.validation import show, validate
@@ -72,7 +72,7 @@ def train(
         screen.say(f"ended after epoch {progress.epoch}: {ended.reason}")
     if made.step.graph_note:
         journal.note(graph=made.step.graph_note)
-    result = _result(ended, stop, made=made, progress=progress, outlets=outlets, alone=trial is None)
+    result = result_of(ended, stop, made=made, progress=progress, outlets=outlets, alone=trial is None)
     lasted = {"epochs": progress.epoch, "seconds": progress.seconds}
     facts = {"best_epoch": result.best_epoch, **lasted, **({"reason": result.reason} if result.reason else {})}
     journal.close(result.status, exit_code=result.exit_code, **facts, val=result.val, test=result.test)
@@ -133,30 +133,4 @@ def _recorder(resolved: Configured, made: Parts, outlets: Outlets) -> RunRecorde
         identity=identity(resolved),
         begun=made.built.begun(),
         picture=lambda: show(made, outlets.folder.plots, "val"),
-    )
-
-
-def _result(ended: Ended, stop: Stop, *, made: Parts, progress: Progress, outlets: Outlets, alone: bool) -> Result:
-    """How the run ended; of a finished one its last files are written first, unless a signal stops it there."""
-    rows = outlets.folder.read_metrics()
-    best = next((row for row in rows if row["epoch"] == progress.best_epoch), {})
-    val = {key: value for key, value in best.items() if is_metric(key)}
-    test: dict[str, float] = {}
-    if ended.status == "finished":
-        try:
-            test = conclude(made, outlets, rows=rows, progress=progress, alone=alone)
-        except Interrupted:
-            outlets.screen.end_progress()
-            ended = Ended("killed")
-    return Result(
-        outlets.folder.path,
-        ended.status,
-        progress.best,
-        best_epoch=progress.best_epoch,
-        seconds=progress.seconds,
-        val=val,
-        test=test,
-        exit_code=(stop.exit_code or 0) if ended.status == "killed" else 0,
-        parameters=parts.count_parameters(made.built.module),
-        reason=ended.reason,
     )

@@ -34,7 +34,13 @@ class Spread:
     high: float | None = None
 
 
-def spread(values: Sequence[float], *, overlap: float = 0.0, scale: float = 0.0) -> Spread:
+def spread(
+    values: Sequence[float],
+    *,
+    overlap: float = 0.0,
+    scale: float = 0.0,
+    within: tuple[float, float] = (-math.inf, math.inf),
+) -> Spread:
     """The spread of finite values, at least one.
 
     The interval takes the values for independent draws from a normal distribution (Student 1908, Biometrika 6).
@@ -45,6 +51,8 @@ def spread(values: Sequence[float], *, overlap: float = 0.0, scale: float = 0.0)
             is measured on for one that it learns from. It stands for the correlation between them, and the variance of
             the mean is 1/n + overlap, not 1/n, times that of the values (Nadeau and Bengio, "Inference for the
             Generalization Error", Machine Learning 52, 2003, section 3).
+        within: The least and the greatest value that there can be: the interval is cut there. Near an end the values
+            are not normal, and what is left of it is too short rather than too long.
         scale: Of differences: the largest number that they were taken of, whose rounding they have.
     """
     from scipy.special import stdtrit
@@ -57,4 +65,5 @@ def spread(values: Sequence[float], *, overlap: float = 0.0, scale: float = 0.0)
     if std < ROUNDING * max(scale, *map(abs, values)):
         std = 0.0
     half = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2)) * std * math.sqrt(1 / n + overlap)
-    return Spread(n, mean, std, mean - half, mean + half)
+    low, high = max(mean - half, within[0]), min(mean + half, within[1])
+    return Spread(n, mean, std, min(low, mean), max(high, mean))

@@ -30,8 +30,18 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 trial``, ``2 trials``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    """``1 trial``, ``2,000 trials``, ``0 classes``, ``3 entries``."""
+    ending = "s"
+    if noun.endswith(("s", "x", "ch")):
+        ending = "es"
+    elif noun.endswith("ry"):
+        noun, ending = (noun, "") if count == 1 else (noun[:-1], "ies")
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{ending}"
+
+
+def are(count: int) -> str:
+    """The verb behind so many: ``1 image is``, ``2 images are``."""
+    return "is" if count == 1 else "are"
 
 
 def printable(text: str) -> str:
@@ -43,6 +53,11 @@ def written_out(text: str) -> str:
     """``text`` with the control characters that a file's name may hold, which a terminal obeys, as ``\\x1b``; line ends
     and tabs stay."""
     return text.translate(CONTROLS)
+
+
+def in_a_line(name: str) -> str:
+    """A file's name as it stands within a line: as :func:`written_out`, line ends and tabs too, as ``\\x0a``."""
+    return name if name.isprintable() else written_out(name).replace("\n", "\\x0a").replace("\t", "\\x09")
 
 
 def one_line(text: str) -> str:

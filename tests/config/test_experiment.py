@@ -257,6 +257,14 @@ def test_refused(refused, content, line):
     assert any(found.startswith(line) for found in lines), lines
 
 
+def test_what_came_of_a_run_names_classes_as_they_are_called(tmp_path):
+    file = tmp_path / "experiment.json"
+    result = {"val": {"f1/${oc.env:HOME}": 1.0}, "data": {"classes": ["a${b}"]}}
+    file.write_text(json.dumps({"task": "classification", "hyperparameters": {"batch_size": 3}, "result": result}))
+    assert load_experiment(file).hyperparameters == {"batch_size": 3}
+    assert not any("HOME" in str(value) or "${" in str(value) for value in load_experiment(file).values.values())
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -201,7 +201,7 @@ def test_the_rows_of_an_image_are_its_objects(tmp_path: Path) -> None:
     a, b = listing.splits["all"]
     assert (listing.classes, a.target.labels.tolist()) == (("cat", "class_2", "class_10"), [0, 1, 2])
     assert (a.target.spots.tolist(), a.target.spot(1), len(b.target)) == ([2, 4, 5], "boxes.csv:4", 0)
-    assert listing.warnings == ("1 images without a row in a table are left out, such as c.jpg",)
+    assert listing.warnings == ("1 image without a row in a table is left out, such as c.jpg",)
 
 
 @pytest.mark.parametrize("split", ["test", "val"])
@@ -261,7 +261,7 @@ WRONG = [
     ("a.jpg,40,30,cat,4,5,4,25", "an object of no size (0x20 pixels)"),
     ("a.jpg,40,30,cat,50,5,60,25", "wholly outside its image of 40x30 pixels"),
     ("a.jpg,40,30,cat,4,5,1400,25", "coordinates from 4 to 1400 in an image of 40x30 pixels: another unit?"),
-    (f"{NO_NAME},40,30,cat,4,5,14,25", f"{NO_NAME}: broken image ({refused(NO_NAME)})"),
+    (f"{NO_NAME},40,30,cat,4,5,14,25", f"a\\x00.jpg: broken image ({refused(NO_NAME)})"),
 ]
 
 

@@ -338,7 +338,7 @@ def test_one_path_in_two_splits_and_twice_in_one(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("image,target\na/0.png,1\na/1.png,2\na/1.png,2\n")
     (tmp_path / "val.csv").write_text("image,target\na/0.png,1\na/2.png,2\n")
     twice, across = records.read(tmp_path, task="regression").warnings
-    assert twice == "1 images are listed more than once in train, such as a/1.png"
+    assert twice == "1 image is listed more than once in train, such as a/1.png"
     assert "a/0.png (train) = a/0.png (val)" in across
 
 

@@ -153,7 +153,7 @@ def test_masks_are_no_images_of_a_class(tmp_path: Path, mask: str, kept: bool) -
     listing = folder.read(tmp_path)
     assert (f"{mask} a" in shown(listing)["all"]) is kept
     assert sum(map(len, listing.splits.values())) == 3 + kept
-    assert listing.warnings == (() if kept else (f"1 masks beside images are left out, such as {mask}",))
+    assert listing.warnings == (() if kept else (f"1 mask beside images is left out, such as {mask}",))
 
 
 @pytest.mark.parametrize(("pairs", "more", "kept"), [(3, 0, False), (2, 0, True), (9, 1, False), (8, 2, True)])
@@ -235,7 +235,7 @@ def test_files_named_as_the_image_beside_them_are_told(tmp_path: Path, label: st
     lay(tmp_path, ["tag 1/0.png", "tag 1/1.png", "tag 1/deep/2.png", "tag 2/0.png", "tag 2/1.png"])
     (tmp_path / label).write_text("0 0.5 0.5 0.2 0.2\n")
     told = (
-        f"1 files named as the image beside them are not read, such as {label}: if they label objects, put images and "
+        f"1 file named as an image beside is not read, such as {label}: if they label objects, put images and "
         "labels into one folder, or into train/ and val/"
     )
     assert folder.read(tmp_path).warnings == ((told,) if "other" not in label else ())

@@ -90,8 +90,8 @@ def one_pair(root: Path, layout: str, image: str, other: str) -> Listing:
 def test_labels_without_an_image_are_said(tmp_path: Path, layout: str) -> None:
     listing = one_pair(tmp_path, layout, "img 3", "img_3.txt")
     kind, text, _ = LAYOUTS[layout]
-    what, suffix = ("masks", "png") if text is None else ("label files", "txt")
-    assert listing.warnings == (f"1 {what} without an image are left out, such as {kind}/img_3.{suffix}",)
+    what, suffix = ("mask", "png") if text is None else ("label file", "txt")
+    assert listing.warnings == (f"1 {what} without an image is left out, such as {kind}/img_3.{suffix}",)
 
 
 @pytest.mark.parametrize("layout", ["yolo", "dota"])

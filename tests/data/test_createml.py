@@ -132,7 +132,7 @@ def test_json_of_other_kinds_is_not_recognised(tmp_path: Path, content: Any) -> 
         (entry("b.jpg", annotation(), {"label": "cat"}), "annotation 2 of b.jpg: its coordinates are not the numbers"),
         (entry("b.jpg", annotation(None)), "annotation 1 of b.jpg: no label"),
         (entry("b.jpg", "cat"), "annotation 1 of b.jpg: no label"),
-        (entry("b.jpg", annotation("emu")), "class 'emu' is none of 1 classes (cat)"),
+        (entry("b.jpg", annotation("emu")), "class 'emu' is none of 1 class (cat)"),
         (entry(None), "no object of image and annotations"),
         ("b.jpg", "no object of image and annotations"),
     ],

@@ -97,7 +97,7 @@ def test_subsets_are_splits(tmp_path: Path, owner: str, told: str) -> None:
     listing = cvat.read(tmp_path)
     found = {split: [row.image.parent.name for row in several] for split, several in listing.splits.items()}
     assert found == ({"train": ["Train"] * 2} if told else {"train": ["Train"], "val": ["Validation"]})
-    left = ["1 images of the subset 'night', which is no split, are left out", "1 images of no subset are left out"]
+    left = ["1 image of the subset 'night', which is no split, is left out", "1 image of no subset is left out"]
     assert [*listing.warnings] == ([] if told else left)
 
 
@@ -133,7 +133,7 @@ def test_a_file_named_for_no_split_beside_those_of_splits_is_said(tmp_path: Path
         write(tmp_path / f"{stem}.xml", image(f"{stem}.jpg", BOX))
     listing = cvat.read(tmp_path)
     assert [*listing.splits] == ["train", "val"]
-    assert listing.warnings == ("1 xml files without a split in their name are left out, such as annotations.xml",)
+    assert listing.warnings == ("1 xml file without a split in their name is left out, such as annotations.xml",)
 
 
 # what is labelled
@@ -151,7 +151,7 @@ def test_boxes_and_what_is_no_object(tmp_path: Path) -> None:
     marks = one(tmp_path, BOX, *others, BOX.replace("cat", "dog"))
     assert (marks.boxes.tolist(), marks.labels.tolist()) == ([[4, 5, 14, 25]] * 2, [0, 1])
     assert (marks.quads, marks.outlines) == (None, None)
-    told = "3 shapes that are no objects are left out (1 points, 1 polyline, 1 tag)"
+    told = "3 shapes without an object are left out (1 points, 1 polyline, 1 tag)"
     assert cvat.read(tmp_path).warnings == (told,)
 
 

@@ -44,7 +44,7 @@ def test_every_kind_that_a_task_of_objects_learns_can_be_derived() -> None:
 def test_labels_are_one_where_no_image_shows_two_classes() -> None:
     made = derive.label([objects(0, 0), objects(2), objects()], NAMES)
     assert (made.targets, made.multilabel, made.classes) == ([0, 2, None], False, NAMES)
-    assert made.notes == ("1 images without objects are left out: their class is not known",)
+    assert made.notes == ("1 image without objects is left out: their class is not known",)
     made = derive.label([objects(2, 0, 2), objects(2), objects()], NAMES)
     assert (made.targets, made.multilabel, made.notes) == ([(0, 2), (2,), ()], True, ())
 
@@ -62,7 +62,7 @@ def test_objects_are_defects_but_those_that_are_called_good() -> None:
     made = derive.verdict(several, ("scratch", "OK", "dent"))
     kinds = [target and target.kind for target in made.targets]
     assert (kinds, made.classes) == (["dent", "good", "scratch", "good", None], ("good", "defect"))
-    assert made.notes == ("1 images all of whose objects are ignored are left out",)
+    assert made.notes == ("1 image without an object that counts is left out",)
     assert not any(target.marked for target in made.targets if target)
 
 

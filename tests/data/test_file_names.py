@@ -52,7 +52,7 @@ def test_dogs_and_cats(tmp_path: Path, top: str, test: str) -> None:
     photo(tmp_path / top / test / "1.jpg", 255)
     dataset = records.read(tmp_path, task="classification", reader="names")
     assert (dataset.classes, dataset.counts) == (("cat", "dog"), {"train": (5, 5), "val": (1, 1)})
-    told = "whose names say no class are left out" if test == "test" else "in no split and left out"
+    told = "whose names say no class" if test == "test" else "in no split and left out"
     assert any(told in line for line in dataset.warnings) and len(dataset.warnings) == 1
     assert "names" not in recognise.fitting(tmp_path, "classification")
     if not top and test == "test1":

@@ -23,6 +23,7 @@ from visrun.errors import DataError
         ("/e/a.png", "/d", "/e/a.png"),
         ("d/a.png", "d", "a.png"),
         ("/d/d/a.png", "/d", "d/a.png"),
+        ("/data/a\nb.png", "/data", "a\\x0ab.png"),
     ],
 )
 def test_a_path_is_shown_from_its_root(path: str, root: str, shown: str) -> None:

@@ -53,7 +53,7 @@ KNOWN = "they are train, val and test, or all alone"
         (listing(0.5, targets=("v",)), "value", "a.png: its target is float (0.5), not a tuple of numbers, one for"),
         (listing(("1",), targets=("v",)), "value", "a.png: its target is tuple (('1',)), not a tuple of numbers"),
         (listing((0.5, 1.0), targets=("v",)), "value", "a.png: 2 values, and targets names 1: give each a name"),
-        (listing((0.5,)), "value", "a.png: 1 values, and targets names 0: give each a name"),
+        (listing((0.5,)), "value", "a.png: 1 value, and targets names 0: give each a name"),
         (listing((0.5, np.nan), targets=("v", "w")), "value", "a.png: target w: nan is no finite number"),
         (listing("m.png"), "mask", "a.png: its target is str (m.png), not the Path of a mask"),
         (listing("good"), "verdict", "a.png: its target is str (good), not a visrun.data.verdicts.Verdict"),
@@ -70,7 +70,7 @@ KNOWN = "they are train, val and test, or all alone"
         ),
         (listing(replace(MARKS, ignored=np.zeros(3, bool))), "boxes", "a.png: its Marks have an array (3,) as ignored"),
         (listing(replace(MARKS, quads=np.zeros((2, 8)))), "rotated_boxes", "a.png: its Marks have an array (2, 8) as"),
-        (listing(replace(MARKS, outlines=(None,))), "instances", "a.png: its Marks have 1 outlines for 2 labels"),
+        (listing(replace(MARKS, outlines=(None,))), "instances", "a.png: its Marks have 1 outline for 2 labels"),
     ],
 )
 def test_a_slip_of_a_reader_is_one_line(found: Any, kind: str, told: str) -> None:

@@ -239,7 +239,7 @@ def test_a_mask_of_another_size_or_without_a_mark_is_refused(tmp_path, options, 
 def test_masks_without_an_image_are_said(tmp_path):
     mvtec(tmp_path)
     mask(tmp_path / "ground_truth" / "bent" / "9_mask.png")
-    line = "1 masks without an image are left out, such as ground_truth/bent/9_mask.png"
+    line = "1 mask without an image is left out, such as ground_truth/bent/9_mask.png"
     assert line in read(tmp_path).warnings
 
 
@@ -306,7 +306,7 @@ def test_masks_that_are_all_elsewhere_are_said(tmp_path, place):
     mask(tmp_path / place)
     dataset = read(tmp_path)
     assert masks_of(dataset) == []
-    assert dataset.warnings == (f"1 masks without an image are left out, such as {place}",)
+    assert dataset.warnings == (f"1 mask without an image is left out, such as {place}",)
 
 
 def test_masks_of_a_kind_that_only_train_has_are_its_own_though_others_are_shared(tmp_path):

@@ -50,7 +50,7 @@ def test_a_text_names_the_numbers(tmp_path: Path, named: str) -> None:
     assert splits_of(root) == {"train": {"a 1.jpg": "cat", "b.JPEG": "dog", "c.jpg": "dog", "d.png": "cat"}}
     (root / named).write_text("dog\n")
     problems = recognise.listing(root, task=TASK).listing.problems
-    assert str(problems[0]) == "meta/train.txt:1: label '1' is out of range: there are 1 classes, counted from 0 (dog)"
+    assert str(problems[0]) == "meta/train.txt:1: label '1' is out of range: there is 1 class, counted from 0 (dog)"
 
 
 @pytest.mark.parametrize(

@@ -151,8 +151,8 @@ def test_images_without_a_json_show_nothing_and_are_counted(tmp_path: Path) -> N
     assert found(tmp_path) == {"all": [("a.jpg", 1), ("b.jpg", 0), ("c.jpg", 0)]}
     assert labelme.read(tmp_path).warnings == (
         "2 images without a json are taken to show nothing, such as b.jpg",
-        "1 images without a json in their folder are left out, such as masks/a.jpg",
-        "1 jsons of other kinds without an image are left out, such as settings.json",
+        "1 image without a json in their folder is left out, such as masks/a.jpg",
+        "1 foreign json without an image is left out, such as settings.json",
     )
 
 
@@ -227,7 +227,7 @@ def test_lines_and_points_are_no_objects(tmp_path: Path) -> None:
     kinds = ["point", "line", "linestrip", "point", "points"]
     assert len(one(tmp_path, shape(), *(shape(kind=kind) for kind in kinds))) == 1
     assert labelme.read(tmp_path).warnings == (
-        "5 shapes that are no objects are left out (2 point, 1 line, 1 linestrip, 1 points)",
+        "5 shapes without an object are left out (2 point, 1 line, 1 linestrip, 1 points)",
     )
 
 
@@ -235,7 +235,7 @@ def test_labels_that_labelme_gives_no_class_are_none(tmp_path: Path) -> None:
     assert len(one(tmp_path, shape(), shape("__ignore__"), shape("_background_"))) == 1
     listing = labelme.read(tmp_path)
     assert listing.classes == ("cat",)
-    told = "2 shapes that are no objects are left out (1 __ignore__, 1 _background_)"
+    told = "2 shapes without an object are left out (1 __ignore__, 1 _background_)"
     assert listing.warnings == (told,)
 
 

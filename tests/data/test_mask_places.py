@@ -155,7 +155,7 @@ def test_images_in_folders_beside_that_of_masks_are_said(tmp_path: Path) -> None
     photo(tmp_path / "train" / "a.jpg")
     mask(tmp_path / "train" / "masks" / "a.png")
     photo(tmp_path / "train" / "more" / "b.jpg")
-    assert masks.read(tmp_path).warnings == ("1 images without a mask are left out, such as train/more/b.jpg",)
+    assert masks.read(tmp_path).warnings == ("1 image without a mask is left out, such as train/more/b.jpg",)
 
 
 def test_several_masks_of_an_image_are_no_images(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_an_image_is_good_where_its_mask_marks_nothing_or_where_it_has_none(tmp_
     first = ("0", "good", False) if inner else ("0", "defect", True)
     assert kinds == [first, ("1", "good", False), ("2", "defect", True)]
     assert listing.classes == ("good", "defect")
-    assert listing.warnings == (("1 images without a mask are taken to be good",) if inner else ())
+    assert listing.warnings == (("1 image without a mask is taken to be good",) if inner else ())
 
 
 def test_missing_double_and_left_over_masks_are_told(tmp_path: Path) -> None:

@@ -462,7 +462,7 @@ def test_masks_missing_double_and_left_over(tmp_path: Path) -> None:
         "images/b.jpg: several masks: masks/b.png, masks/b_mask.png: save them as one",
         "images/c.jpg: no mask c.png in masks/",
     ]
-    assert listing.warnings == ("1 masks without an image are left out, such as masks/z.png",)
+    assert listing.warnings == ("1 mask without an image is left out, such as masks/z.png",)
 
 
 @pytest.mark.parametrize("place", ["images/{}.jpg masks/{}.jpg", "train/images/{}.jpg train/masks/{}_mask.JPEG"])

@@ -218,6 +218,18 @@ def test_classes_that_may_be_meant_to_be_one_are_named(
     assert [line for line in dataset.warnings if "classes that" in line] == told
 
 
+def test_a_class_of_one_image_is_learnt_whatever_the_seed(tmp_path: Path) -> None:
+    rows = ["image,class,xmin,ymin,xmax,ymax"]
+    for i in range(10):
+        picture(tmp_path / f"{i}.png", i)
+        rows += [f"{i}.png,common,0,0,2,2", *([f"{i}.png,rare,0,0,2,2"] if i == 0 else [])]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    for seed in range(8):
+        dataset = records.read(tmp_path, task="object_detection", val_fraction=0.4, seed=seed)
+        named = {dataset.classes[label] for row in dataset.splits["train"] for label in row.target.labels}
+        assert named == {"common", "rare"} and len(dataset.splits["val"]) in (3, 4)
+
+
 def test_chosen_classes_in_their_order(tmp_path: Path) -> None:
     root = class_folders(tmp_path, {"a": 3, "b": 4, "c": 5})
     dataset = records.read(root, task="classification", classes=["c", "a"], val_fraction=0.34)
@@ -289,7 +301,7 @@ def test_mask_classes_ids_and_counts(tmp_path: Path) -> None:
     assert sum(map(len, dataset.splits.values())) == 2
     assert dataset.warnings[:2] == (
         "mask id 255 means ignore: 41.7% of all pixels are left out",
-        "1 images left out: their masks hold no pixel of the classes",
+        "1 image left out: their masks hold no pixel of the classes",
     )
 
 

@@ -114,7 +114,7 @@ def test_folders_above_the_data_say_nothing(tmp_path: Path) -> None:
         (
             {"train": "a\n", "val": "my c\n"},
             {"train": "a", "val": "my c"},
-            "splits by train.txt, val.txt; 1 images that they do not name are left out",
+            "splits by train.txt, val.txt; 1 image that they do not name is left out",
         ),
         (
             {"train": "a\ngone\n", "val": "my c\n"},

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from visrun.data import stratify
+from visrun.data.stratify import given_back
 
 
 @given(
@@ -142,3 +144,34 @@ def test_folds_have_the_shares_of_several_labels(seed: int) -> None:
 def test_the_folds_of_a_seed_stay_the_same() -> None:
     names = [f"{group}/{i}.png" for group in "ab" for i in range(6)]
     assert stratify.dealt(names, [name[0] for name in names], count=3, seed=0) == [0, 2, 2, 1, 1, 0, 2, 1, 1, 0, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "classes", "alike", "left"),
+    [
+        ([0, 3], [{0}, {1}, {1}, {1}], None, [3]),  # the only image of class 0
+        ([0, 1, 3], [{0}, {0}, {1}, {1}], None, [1, 3]),  # both of its two
+        ([0, 1, 2, 3], [{0}, {0}, {0}, {1}, {1}], [0, 0, 2, 3, 4], [0, 1, 3]),  # of two and of one equal image the one
+        ([0, 1], [{0, 1}, {2}, {0, 1, 2}], None, [0, 1]),  # all are in the third
+        ([0, 1], [{0}, {0}, set()], None, [1]),
+        ([0], [{0}, {1}], None, [0]),  # something is held out in any case
+        ([1], [set(), set()], None, [1]),
+        ([], [{0}], None, []),
+        ([0, 2], [], None, [0, 2]),  # nothing is known of classes
+    ],
+)
+def test_a_class_that_would_be_held_out_whole_is_learnt(
+    chosen: list[int], classes: list[set[int]], alike: list[int] | None, left: list[int]
+) -> None:
+    assert given_back(chosen, classes, alike=alike or range(9)) == left
+
+
+@given(st.lists(st.sets(st.integers(0, 6), max_size=3), min_size=2, max_size=30), st.randoms(use_true_random=False))
+def test_after_that_all_classes_are_learnt_where_more_than_one_image_is_held_out(
+    classes: list[set[int]], random: Random
+) -> None:
+    chosen = sorted(random.sample(range(len(classes)), random.randint(1, len(classes) - 1)))
+    left = given_back(chosen, classes, alike=range(len(classes)))
+    learnt = set().union(*(own for i, own in enumerate(classes) if i not in left))
+    assert set(left) <= set(chosen) and left
+    assert len(left) == 1 or learnt == set().union(*classes)

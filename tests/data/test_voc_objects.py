@@ -87,7 +87,7 @@ def test_lists_say_the_splits(tmp_path: Path, lists: str) -> None:
     listing = voc.read(tmp_path, masks=False)
     assert found(tmp_path) == {"train": ["JPEGImages/a.jpg", "JPEGImages/b.jpg"], "val": ["JPEGImages/c.jpg"]}
     assert [str(p) for p in listing.problems] == [f"{lists}/val.txt:2: no Annotations/gone.xml"]
-    assert listing.warnings == ("1 xml files that no list names are left out",)
+    assert listing.warnings == ("1 xml file that no list names is left out",)
 
 
 def test_a_listed_name_with_spaces_may_stand_in_quotes(tmp_path: Path) -> None:

@@ -351,7 +351,7 @@ def test_label_files_beside_their_images(tmp_path: Path, folders: dict[str, str]
     }
     assert listing.warnings == ()
     picture(tmp_path / "more" / "d.jpg")
-    told = ("1 images without a label file in their folder are left out, such as more/d.jpg",)
+    told = ("1 image without a label file in their folder is left out, such as more/d.jpg",)
     assert yolo.read(tmp_path, only_outlines=False).warnings == told
 
 
@@ -468,7 +468,7 @@ def test_label_files_without_an_image_are_said_but_not_those_of_images_that_no_l
     assert listing.warnings == ()
     write(tmp_path / "labels" / "gone.txt", LINE)
     listing = yolo.read(tmp_path, only_outlines=False)
-    assert listing.warnings == ("1 label files without an image are left out, such as labels/gone.txt",)
+    assert listing.warnings == ("1 label file without an image is left out, such as labels/gone.txt",)
 
 
 def test_of_two_suffixes_the_usual_one_counts(tmp_path: Path) -> None:

@@ -215,5 +215,5 @@ def test_a_last_checkpoint_of_which_a_part_is_missing_or_odd_is_one_line(part: s
     if part == "random" and isinstance(odd, dict):
         odd = {**random_state(cpu), **odd}
     broken = {key: value for key, value in state.items() if key != part} if odd == "missing" else {**state, part: odd}
-    with pytest.raises(UserError, match=r"^last\.pt: [^\n]*: go on with the version of visrun, [^\n]*$"):
+    with pytest.raises(UserError, match=r"^last\.pt: [^\n]*; go on with the version of visrun, [^\n]*$"):
         restore(broken, file, step=step, scheduler=scheduler, device=cpu)

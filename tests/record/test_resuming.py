@@ -12,7 +12,7 @@ from visrun.config.compose import resolve
 from visrun.console import Screen
 from visrun.errors import OutOfMemory, UserError
 from visrun.record.journal import identity
-from visrun.record.resuming import last_state, require_same_data, settle_best, where_left
+from visrun.record.resuming import CannotResume, last_state, require_same_data, settle_best, where_left
 from visrun.record.run_folder import RunFolder
 from visrun.training import Progress
 
@@ -34,6 +34,22 @@ def test_a_run_goes_on_under_a_version_that_has_more_settings(tmp_path: Path) ->
         assert last_state(files, resolve(["task=classification", "dropout=0"]), Screen()) is not None
         with pytest.raises(UserError, match=r"changed since \(run\.ema: 0\.0 -> 0\.5\)"):
             last_state(files, resolve(["dropout=0", "run.ema=0.5"]), Screen())
+
+
+def test_why_a_run_cannot_go_on_is_told_in_full_and_apart_from_what_to_do(tmp_path: Path) -> None:
+    folder = tmp_path / "a; b"
+    with RunFolder(folder) as files:
+        checkpoint.save({"identity": identity(resolve(["seed=3", "batch_size=5"])), "begun": {}}, files.last)
+        with pytest.raises(CannotResume) as caught:
+            last_state(files, resolve(["seed=4", "batch_size=6"]), Screen())
+        told = "experiment.json has changed since (batch_size: 5 -> 6; seed: 3 -> 4)"
+        assert caught.value.reason == str(caught.value) == f"{folder}: cannot resume, {told}"
+        files.last.write_bytes(b"cut")
+        with pytest.raises(CannotResume) as caught:
+            last_state(files, resolve([]), Screen())
+    reason = f"{files.last}: the file is damaged (its SHA-256 differs from last.pt.sha256)"
+    assert caught.value.reason == reason
+    assert str(caught.value).startswith(f"{reason}; visrun ") and str(caught.value).endswith(" repeats the run")
 
 
 def test_a_device_without_room_for_what_the_run_had_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,16 +2,18 @@
 
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from visrun import checkpoint
 from visrun.config.compose import resolve
 from visrun.errors import VisrunError
-from visrun.record import taking_over
+from visrun.record import resuming, taking_over
 from visrun.record.journal import describe, identity
 from visrun.record.run_folder import RunFolder
-from visrun.record.taking_over import move, taken_over
+from visrun.record.taking_over import gone_on, leave_none_empty, move, taken_over
+from visrun.result import Result
 
 WORDS = ["seed=3", "learning_rate=0.01"]
 
@@ -55,8 +57,8 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def test_all_that_a_run_left_moves_with_it(former: Path, folder: Path) -> None:
     before = files_of(former)
-    content = taken_over([former], folder, resolve(WORDS), pytest.fail)
-    assert content is not None and content["result"] == {"status": "killed"}
+    taken = taken_over([former], folder, resolve(WORDS), pytest.fail)
+    assert taken is not None and taken.folder == former and taken.content["result"] == {"status": "killed"}
     assert files_of(folder) == {**before, ".hydra/config.yaml": b"new"}
     assert not former.exists()
 
@@ -173,3 +175,56 @@ def test_a_trial_whose_former_cannot_be_read_is_no_error(former: Path, folder: P
     with pytest.raises(VisrunError):
         taking_over.read_json(former / "experiment.json")
     assert taken_over([former, tmp_path / "9"], folder, resolve(WORDS), str) is None
+
+
+def test_what_cannot_go_on_lies_where_it_lay_before_another_begins(former: Path, folder: Path) -> None:
+    (former / "mlflow_run.json").write_text('{"run_id": "old"}')
+    before, told, seen = files_of(former), [], []
+
+    def begin(former: object = None) -> Result:
+        seen.append([*files_of(folder)])
+        if former is not None:
+            raise resuming.CannotResume("last.pt: damaged", "begin anew")
+        return Mock()
+
+    trial = Mock(formers=lambda _: [former], begins_anew=told.append)
+    gone_on(trial, folder, resolve(WORDS), begin)
+    assert told == ["last.pt: damaged"]
+    assert "checkpoints/last.pt" in seen[0] and seen[1] == [".hydra/config.yaml"]
+    assert files_of(former) == {name: data for name, data in before.items() if ".hydra" not in name}
+
+
+def test_where_it_cannot_be_moved_back_nothing_begins_upon_it(
+    former: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin(former: object = None) -> Result:
+        assert former is not None
+        monkeypatch.setattr(taking_over.shutil, "copy2", Mock(side_effect=OSError(28, "No space left on device")))
+        raise resuming.CannotResume("last.pt: damaged", "begin anew")
+
+    with pytest.raises(VisrunError, match=r"what trial 1 has trained cannot be moved back \(.*No space left"):
+        gone_on(Mock(formers=lambda _: [former]), folder, resolve(WORDS), begin)
+    assert (folder / "checkpoints" / "last.pt").exists()
+
+
+def killed_at_once(folder: Path) -> Path:
+    with RunFolder(with_hydra(folder, "old")) as files:
+        files.write_experiment(describe(resolve(WORDS), result={"status": "killed"}))
+        files.tell("killed")
+    (folder / "visrun.log").write_text("run: here")
+    return folder
+
+
+def test_a_run_that_was_killed_before_it_had_anything_is_taken_away(former: Path, folder: Path, tmp_path: Path) -> None:
+    empty, noted, epoch = (killed_at_once(tmp_path / name) for name in "678")
+    (noted / "my notes.txt").write_text("good")
+    RunFolder(epoch).append_metrics({"epoch": 1, "loss": 0.5})
+    elsewhere, live = killed_at_once(tmp_path / "copy" / "6"), killed_at_once(tmp_path / "9")
+    mine, tracker = killed_at_once(tmp_path / "10"), Mock()
+    kept = [noted, epoch, former, elsewhere, mine, live]
+    before = {path: files_of(path) for path in kept}
+    with RunFolder(live):
+        leave_none_empty([empty, *kept, tmp_path / "gone"], mine, tracker)
+    assert not empty.exists()
+    assert {path: files_of(path) for path in kept} == before
+    tracker.drop_run.assert_called_once_with(empty / "mlflow_run.json")

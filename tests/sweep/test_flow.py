@@ -331,7 +331,7 @@ def body(number, values, trial):
     time.sleep(AGAIN)
     process.send_signal(signal.SIGINT)
     asked = time.monotonic()
-    ended(process, 130)
+    assert last_line(ended(process, 130)).startswith("ended at once; go on with: visrun -m ")
     wait_until(lambda: not is_alive(running["pid"]), "the slot's end", seconds=15)
     assert time.monotonic() - asked < 20  # the trial sleeps for 600
     sweeper.body("")

@@ -104,6 +104,17 @@ def test_a_signal_that_some_library_swallows_while_the_study_is_opened_still_sto
     assert lead(made, work=work) == 130
 
 
+def test_a_bug_in_the_plots_leaves_its_traceback_in_the_sweeps_log_and_a_line_on_screen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(controller.pictures, "draw", Mock(side_effect=KeyError("loss")))
+    made = replace(plan(tmp_path / "a"), first=resolve(["tracking=none"]))
+    lead(made, work=lambda _: None)
+    assert "warning: plots: KeyError: 'loss'\n" in capsys.readouterr().out
+    log = (made.folder / "visrun.log").read_text()
+    assert "Traceback (most recent call last)" in log and "in _draw" in log
+
+
 @pytest.mark.parametrize("begun", [False, True], ids=["at once", "while it runs"])
 def test_a_full_disk_is_told_with_the_journal(begun: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:

@@ -337,7 +337,7 @@ def test_a_plot_that_fails_costs_itself_alone(tmp_path, monkeypatch, caplog):
     study = made(search(12))
     assert names(pictures.draw(study, study.get_trials(), tmp_path)) == [name for name in ALL if name != "slice.png"]
     said = [record for record in caplog.records if record.name.startswith("visrun")]
-    assert [record.levelno for record in said] == [logging.DEBUG] * 2
+    assert [record.levelno for record in said] == [logging.ERROR] * 2
     caplog.clear()
 
 

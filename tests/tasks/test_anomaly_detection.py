@@ -12,6 +12,7 @@ from PIL import Image
 from visrun.anomaly.losses import cross_entropy
 from visrun.data.placement import Place
 from visrun.data.verdicts import BESIDE, DEFECT, GOOD, SOMEWHERE
+from visrun.errors import UserError
 from visrun.figures.drawing import LEAST, PAD, fitted
 from visrun.figures.score_histogram import score_histogram
 from visrun.tasks.anomaly_detection import AnomalyDetection
@@ -103,6 +104,10 @@ def test_thresholds_are_taken_over_and_travel_with_the_state():
     assert other.record({"score": torch.tensor([0.5, 0.4])}, 1)["label"] == "good"
     other.select(0.45)
     assert [other.record({"score": torch.tensor([0.5, 0.4])}, i)["label"] for i in (0, 1)] == ["defect", "good"]
+    with pytest.raises(UserError, match=r"^threshold=-1: must be a number >= 0, as the scores are$"):
+        other.select(-1.0)
+    other.select(0)
+    assert other.record({"score": torch.tensor([0.0])}, 0)["label"] == "defect"
     other.select(0.5)
     both = other.record({"score": torch.ones(1), "softmax": torch.tensor([0.25])}, 0)
     assert both == {"label": "defect", "score": 1.0, "threshold": 0.5, "softmax": 0.25}

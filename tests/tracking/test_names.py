@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import sqlite3
+import sys
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from visrun.errors import ConfigError
 from visrun.files import read_object
-from visrun.tracking import open_tracker, require_address, uris
+from visrun.tracking import needs, open_tracker, require_address, uris
 from visrun.tracking.client import is_temporary
 from visrun.tracking.names import (
     look_alikes,
@@ -140,12 +141,56 @@ def test_a_database_that_is_new_of_this_mlflow_or_none_is_let_through(tmp_path):
     database(tmp_path / "this.db", ScriptDirectory(str(steps)).get_current_head())
     database(tmp_path / "being made.db", "451aebb31d03", experiments=0)
     (tmp_path / "new.db").touch()
-    (tmp_path / "text.db").write_text("no database, though it is a file")
-    for name in ("this", "being made", "new", "text", "missing"):
+    for name in ("this", "being made", "new", "missing"):
         assert problem_of(f"sqlite:///{tmp_path}/{name}.db") is None
 
 
+def test_a_file_that_is_no_database_or_damaged_or_closed_is_refused_and_not_touched(tmp_path, monkeypatch):
+    (tmp_path / "text.db").write_text("no database, though it is a file" * 9)
+    database(tmp_path / "cut.db", "ffffffffffff")
+    whole = (tmp_path / "cut.db").read_bytes()
+    (tmp_path / "cut.db").write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    before = [(tmp_path / name).read_bytes() for name in ("text.db", "cut.db")]
+    for name, told in (("text", "no database; name a file"), ("cut", "it is damaged; restore a copy")):
+        with pytest.raises(ConfigError, match=rf"^tracking\.uri=.*{name}\.db: {told}"):
+            require_address("mlflow", str(tmp_path / f"{name}.db"))
+    assert [(tmp_path / name).read_bytes() for name in ("text.db", "cut.db")] == before
+    for closed in (tmp_path, tmp_path / "mine.db"):  # root may write whatever the mode says
+        (tmp_path / "mine.db").touch()
+        monkeypatch.setattr(uris.os, "access", lambda path, _, closed=closed: path != closed)
+        for name in ("mine.db", "a/new.db"):
+            told = problem_of(f"sqlite:///{tmp_path}/{name}")
+            assert (told or "").startswith("it cannot be written; let it") is (closed == tmp_path or name == "mine.db")
+
+
+def test_what_a_store_needs_beside_mlflow_is_refused_where_it_lacks(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("DATABRICKS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(needs, "find_spec", lambda name: name)
+    assert problem_of("databricks") == problem_of("databricks://profile")
+    assert problem_of("databricks").startswith("no credentials for it here; set DATABRICKS_HOST and DATABRICKS_TOKEN")
+    (tmp_path / ".databrickscfg").touch()
+    assert problem_of("databricks") is None
+    (tmp_path / ".databrickscfg").unlink()
+    monkeypatch.setenv("DATABRICKS_HOST", "https://host")
+    assert problem_of("databricks://profile") is None
+    monkeypatch.setattr(needs, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"^tracking\.uri=databricks: the databricks-sdk is not installed; pip inst"):
+        require_address("mlflow", "databricks")
+    monkeypatch.setitem(sys.modules, "MySQLdb", None)  # as where it is not installed
+    assert problem_of("mysql://me@host/db") == "its driver MySQLdb is not installed; pip install mysqlclient"
+    monkeypatch.setitem(sys.modules, "pymysql", None)
+    assert problem_of("mysql+pymysql://me@host/db") == "its driver pymysql is not installed; pip install pymysql"
+    monkeypatch.setitem(sys.modules, "pymysql", Mock())
+    assert problem_of("mysql+pymysql://me@host/db") is None
+    assert problem_of("postgresql+strange://host").startswith("no address of a database; give such as")
+    assert problem_of("uc").startswith("MLflow takes no folder") and problem_of("databricks-uc") is not None
+
+
 def test_addresses_that_may_work_are_let_through(monkeypatch):
+    monkeypatch.setattr(uris, "lacking", lambda *_: None)
     for uri in ("http://[::1]:5000/mlflow", "mysql+pymysql://me:a#b@host/db", "databricks", "databricks://profile"):
         assert problem_of(uri) is None
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
@@ -272,6 +317,13 @@ def test_the_record_holds_nobodys_password(tmp_path, user):
     assert json.loads(record.read_text()) == {"uri": "https://host/path", "run_id": "abc", "folder": str(tmp_path)}
     assert read_record(record, uri) == read_record(record, "https://host/path") == "abc"
     assert read_record(record, f"https://{user}other/path") is None
+
+
+def test_a_database_that_is_damaged_on_the_way_is_told_with_what_to_do():
+    sqlite = "(sqlite3.DatabaseError) database disk image is malformed\n[SQL: SELECT 1]"
+    assert one_line(RuntimeError(sqlite)).startswith("the database is damaged; restore a copy of it, or name another")
+    error = sqlite3.OperationalError("attempt to write a readonly database")
+    assert one_line(error).startswith("the database is read-only; let it and its folder be written, or")
 
 
 def test_errors_become_one_line_and_know_whether_to_try_again():

@@ -208,6 +208,28 @@ def test_a_run_whose_process_died_is_closed_by_another_and_one_that_ended_is_lef
 
 
 @pytest.mark.slow
+def test_another_run_is_deleted_where_it_has_no_value(tmp_path, database):
+    uri, names = f"sqlite:///{database}", ("empty", "trained", "missing")
+    others = [
+        open_tracker("mlflow", run_name=name, record=tmp_path / f"{name}.json", experiment="e", uri=str(database))
+        for name in names[:2]
+    ]
+    others[0].summary({})
+    others[1].epoch(1, {"loss": 0.5})
+    for other in others:
+        other.start()
+        assert other.finish("killed") is None
+    tracker = open_tracker("mlflow", experiment="e", uri=str(database), run_name="next")
+    tracker.start()
+    for name in names:
+        tracker.drop_run(tmp_path / f"{name}.json")
+        (tmp_path / f"{name}.json").unlink(missing_ok=True)  # read by then
+    assert tracker.finish("finished") is None
+    stages = [read_run(uri, other.run_id)[1].info.lifecycle_stage for other in (*others, tracker)]
+    assert stages == ["deleted", "active", "active"]
+
+
+@pytest.mark.slow
 def test_the_model_has_signature_example_and_any_batch_size(database, capfd, monkeypatch):
     import mlflow
     import torch
@@ -297,11 +319,11 @@ def test_a_model_without_a_tensor_is_said_and_the_run_is_closed(database):
     assert read_run(f"sqlite:///{database}", tracker.run_id)[1].info.status == "FINISHED"
 
 
-def test_a_file_that_is_no_database_or_cannot_be_made_is_said_soon(tmp_path):
-    (tmp_path / "no.db").write_text("this is no database, though its name ends as if it were one" * 100)
+def test_a_file_that_is_no_database_any_more_or_cannot_be_made_is_said_soon(tmp_path):
     (tmp_path / "file").write_text("")
-    for path, reason in (("no.db", "not a database"), ("file/my.db", "exists")):
+    for path, reason in (("no.db", "the file is no database; name a file"), ("file/my.db", "exists")):
         tracker = open_tracker("mlflow", experiment="e", run_name="r", uri=str(tmp_path / path))
+        (tmp_path / "no.db").write_text("this is no database, though its name ends as if it were one" * 100)
         tracker.start()
         began = time.monotonic()
         warning = tracker.finish("finished")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -11,9 +13,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from visrun.console import logged
 from visrun.data import demo
-from visrun.errors import ConfigError
+from visrun.errors import ConfigError, VisrunError
 from visrun.folders import cache_folder
+from visrun.signals import stop_on_signals
 from visrun.tracking import NoTracker, open_tracker, worker
 
 
@@ -27,6 +31,7 @@ def test_no_tracker_takes_everything_and_wants_nothing(tmp_path):
     tracker.values(1, {"best": 1.0})
     tracker.summary({"test/accuracy": 1.0})
     tracker.end_run(tmp_path / "missing.json", "failed", "it died")
+    tracker.drop_run(tmp_path / "missing.json")
     assert tracker.wait() is None
     assert (tracker.finish("failed", "no luck"), tracker.link, tracker.run_id) == (None, None, None)
 
@@ -397,6 +402,28 @@ def test_one_bad_job_does_not_stop_the_others(tracker, tmp_path):
     assert [call[0] for call in tracker._store.calls] == ["open", "metrics", "end"]
 
 
+@pytest.mark.parametrize(
+    ("error", "bug"),
+    [
+        (KeyError("size"), True),
+        (TypeError("odd"), True),
+        (PermissionError("no"), False),
+        (VisrunError("is deleted there"), False),
+        (sqlite3.OperationalError("attempt to write a readonly database"), False),
+    ],
+)
+def test_a_bug_leaves_its_traceback_in_the_log_and_a_refusal_its_line_alone(tracker, tmp_path, error, bug):
+    tracker._store.behave = fail_on(error, "artifact")
+    with logged(tmp_path / "visrun.log"):
+        tracker.start()
+        tracker.artifact(tmp_path / "a.png")
+        warning = tracker.finish("finished")
+    assert len(warning.splitlines()) == 1
+    log = (tmp_path / "visrun.log").read_text()
+    assert log.count("Traceback (most recent call last)") == int(bug)
+    assert ("in behave" in log) is bug
+
+
 def test_a_hanging_call_costs_the_patience_and_no_more(tracker, wait_until):
     release = threading.Event()
     tracker._store.behave = lambda call: release.wait(10) if call[0] == "metrics" else None
@@ -411,6 +438,30 @@ def test_a_hanging_call_costs_the_patience_and_no_more(tracker, wait_until):
     assert "the metrics of one epoch, the final status: it does not answer" in warning
     wait_until(tracker._done.is_set)
     assert tracker._store.calls[-1][0] == "metrics"  # given up: nothing is written after the run has ended
+
+
+def test_a_signal_while_the_last_things_are_sent_ends_the_wait_and_one_before_does_not(whole, wait_until):
+    begun = threading.Event()
+
+    def behave(call):
+        if call[0] == "end":
+            begun.set()
+            time.sleep(1.0)
+
+    whole._store.behave = behave
+    with stop_on_signals() as stop:
+        stop.deferred = True
+        whole.start()
+        whole.epoch(1, {"loss": 1.0})
+        threading.Thread(target=lambda: begun.wait(10) and signal.raise_signal(signal.SIGINT)).start()
+        since = time.monotonic()
+        warning = whole.finish("finished")
+        assert time.monotonic() - since < 0.9 and stop.exit_code == 130
+        assert "did not take the final status: it was stopped on the way" in warning
+        assert "visrun resume RUN sends it later" in warning
+        again = open_tracker("mlflow", experiment="e", run_name="r", uri="http://host")
+        again.start()
+        assert again.finish("killed") is None
 
 
 def test_finish_waits_for_a_slow_store_as_long_as_it_answers(tracker):

@@ -21,6 +21,7 @@ from visrun.errors import ConfigError
 from visrun.hyperparameters import READ_WHEN, Hyperparameters, unread
 from visrun.lr import lr_curve
 from visrun.tables import AUGMENTATIONS, MODELS, SETTINGS, TASKS, Setting
+from visrun.web import space
 from visrun.web.catalog import PARTS, catalog, editable
 from visrun.web.composer import Composer
 from visrun.web.entered import read, shown
@@ -555,3 +556,13 @@ def test_a_config_of_the_users_own_is_read_and_read_again_when_it_changes(tmp_pa
     (tmp_path / "conf" / "task" / "classification.yaml").write_text("optimizer: [")
     with pytest.raises(ConfigError, match=r"conf/task/classification\.yaml"):
         view("classification", None, {}, composer)
+
+
+@pytest.mark.parametrize(
+    ("task", "unread"), [("classification", False), ("segmentation", False), ("object_detection", True)]
+)
+def test_what_no_model_of_the_task_reads_is_told_apart_from_what_some_do(
+    task: str, unread: bool, composer: Composer
+) -> None:
+    offer = space.offered(fill(task, None, {}, composer), composer)
+    assert ("dropout" in offer["unread"]) is unread and "learning_rate" not in offer["unread"]

@@ -271,19 +271,23 @@ READERS["stacks"] = ReaderEntry(read=read, recognise=recognise, targets=("label"
 @pytest.mark.parametrize(
     ("crash", "said"),
     [
-        ("demo.build = None", "TypeError: 'NoneType' object is not callable"),
+        ("demo.build = None", "TypeError: 'NoneType' object is not callable (see LOG)"),
         ("os._exit(3)", "exit code 3"),
         ("os.kill(os.getpid(), 9)", "it was killed; is memory short?"),
     ],
 )
-def test_a_look_that_crashes_says_so(crash: str, said: str, tmp_path: Path) -> None:
+def test_a_look_that_crashes_says_so(crash: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    log = tmp_path / "visrun" / "look.log"
     (tmp_path / "crashing_plugin.py").write_text(f"import os\nfrom visrun.data import demo\n{crash}\n")
     looks = Datasets(Roots([tmp_path]), tmp_path)
     until, told = time.monotonic() + 60, {"state": "looking"}
     while told["state"] == "looking" and time.monotonic() < until:
         time.sleep(0.05)
         told = looks.look("classification", None, "auto", plugins=("crashing_plugin",))
-    assert told == {"state": "crashed", "lines": [f"the look at the dataset failed: {said}"]}
+    assert told == {"state": "crashed", "lines": [f"the look at the dataset failed: {said.replace('LOG', str(log))}"]}
+    assert not log.exists() or "in describe" in log.read_text() or "in _found" in log.read_text()
+    assert log.exists() is ("LOG" in said)
 
 
 @pytest.mark.slow

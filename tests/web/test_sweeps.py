@@ -246,10 +246,16 @@ def test_a_sweep_that_wrote_nothing_yet_says_what_was_asked_for(tmp_path: Path) 
     )
     assert told["can_stop"] and not told["can_resume"]
     write(folder, ui={**ui, **GONE, "exit_code": 2})
-    (folder / "console.log").write_text("visrun: error: nothing varies\n")
+    lines = [f"visrun: error: {text}" for text in ("an old slip", "nothing varies", "seed=x: must be an integer")]
+    (folder / "console.log").write_text("\n".join([lines[0], "sweep: here", *lines[1:], "", ""]))
     told = detail(folder, Library(tmp_path))
-    assert (told["state"], told["exit_code"], told["can_resume"]) == ("failed", 2, True)
-    assert told["last_lines"] == ["visrun: error: nothing varies"]
+    assert (told["state"], told["exit_code"], told["can_resume"]) == ("failed", 2, False)
+    assert told["reason"] == "nothing varies; seed=x: must be an integer"
+    (folder / "trials.csv").write_text(
+        "number,state,mae,dropout,epochs,seconds,reason,folder,best\n0,complete,1,0,1,1,,,yes"
+    )
+    told = detail(folder, Library(tmp_path))  # what is wrong now may be mended: there is something to go on with
+    assert (told["reason"], told["can_resume"]) == ("nothing varies; seed=x: must be an integer", True)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from itertools import pairwise
 from visrun.compare.runs import Run, judging
 from visrun.figures.palette import MOST_DOTS
 from visrun.numbers import far_apart, number
+from visrun.text import plural
 
 WIDTH, HEIGHT = 440, 250  # of the drawing, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 66, 12, 12, 30  # space around the curves
@@ -94,7 +95,7 @@ def as_svg(chart: Chart, names: Sequence[str]) -> str:
             parts.append(f'<g data-run="{i}" class="run-{i}">{_curve(chart, line, chart.marks[i])}</g>')
     title, note = escape(chart.title), f" <small>{escape(chart.note)}</small>" if chart.note else ""
     scale = " <small>(logarithmic)</small>" if chart.log else ""
-    told = escape(f"{chart.title} of {len(names)} runs over the epochs", quote=True)
+    told = escape(f"{chart.title} of {plural(len(names), 'run')} over the epochs", quote=True)
     return (
         f'<figure class="chart" data-chart="{escape(json.dumps(_told(chart)), quote=True)}">'
         f"<figcaption>{title}{note}{scale}</figcaption>"

@@ -24,6 +24,7 @@ from visrun.figures.palette import COLOURS
 from visrun.numbers import MISSING, number
 from visrun.repetition import split_of
 from visrun.run_files import is_of_class
+from visrun.text import are, plural
 
 LONG = 20  # letters from which a value gets a wider column
 WIDE = 1.7  # width by height from which a picture gets a wide place
@@ -54,7 +55,7 @@ def page(
         f"script-src 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
     )
     when = (made or datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M")
-    title = f"{len(runs)} runs compared"
+    title = f"{plural(len(runs), 'run')} compared"
     return "\n".join(
         [
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -154,7 +155,8 @@ def _differences(runs: Sequence[Run]) -> Iterable[str]:
     else:
         yield "<p>All settings are the same.</p>"
     pairs = "".join(f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in same.items())
-    yield f"<details><summary>{len(same)} settings are the same</summary><dl>{pairs}</dl></details></section>"
+    count = f"{plural(len(same), 'setting')} {are(len(same))}"
+    yield f"<details><summary>{count} the same</summary><dl>{pairs}</dl></details></section>"
 
 
 def _results(runs: Sequence[Run]) -> Iterable[str]:
@@ -165,7 +167,7 @@ def _results(runs: Sequence[Run]) -> Iterable[str]:
     yield '<section aria-labelledby="results"><h2 id="results">Results</h2>'
     yield _table(runs, [*groups, outcomes(runs)], "Metrics of the best epoch on val, and of its checkpoint on test")
     if single:
-        yield f"<details><summary>{len(single)} rows of single classes or targets</summary>"
+        yield f"<details><summary>{plural(len(single), 'row')} of single classes or targets</summary>"
         yield f"{_table(runs, [single], 'Metrics of single classes or targets')}</details>"
     yield "</section>"
 

@@ -12,6 +12,7 @@ from visrun.compare.runs import Run, contenders, judging, same_images, same_rule
 from visrun.hyperparameters import Hyperparameters
 from visrun.numbers import MISSING, number
 from visrun.run_files import is_of_class
+from visrun.text import plural
 
 WIDEST = 28  # letters of a value on the terminal
 LABELS = 32  # letters of what stands before the values
@@ -129,7 +130,7 @@ def as_text(runs: Sequence[Run], *, width: int) -> str:
     hidden = len(measured) - len(shown)
     if hidden:
         lines.append(f"{hidden} rows of single classes or targets stand on the page")
-    return "\n".join([f"{len(runs)} runs of task={runs[0].task}", "", *lines, *notes(runs)]).rstrip()
+    return "\n".join([f"{plural(len(runs), 'run')} of task={runs[0].task}", "", *lines, *notes(runs)]).rstrip()
 
 
 def _pages(runs: Sequence[Run], blocks: Sequence[Sequence[Row]], width: int) -> list[list[int]]:

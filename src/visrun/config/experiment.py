@@ -30,6 +30,7 @@ from visrun.tables import MODELS, READERS, TASKS, model_entry
 
 MAX_DEPTH = 8
 FOR_PEOPLE = ("sources", "versions", "git", "created", "status", "result")  # nothing of it is used
+NAMING = "result"  # of FOR_PEOPLE what names the data's classes, as they are called
 LOCAL = ("tracking", "data.cache_dir")  # belong to the machine that wrote the file: checked, not used
 SHARED_PATHS = ("data.root", "model.weights")
 KEYS = ("task", *CHOICES)  # choices that are plain keys; the others are the names of sections
@@ -134,20 +135,24 @@ def _no_constant(name: str) -> float:
 
 
 def _unsafe(content: Any, *, key: str = "", depth: int = 1) -> Iterator[str]:
-    """A line for whatever has no place anywhere in the file, whether it would be used or not."""
+    """A line for whatever has no place anywhere in the file, whether it would be used or not.
+
+    A class may be called ``${x}``: what came of a run names it.
+    """
+    named = key.partition(".")[0] == NAMING
     if depth > MAX_DEPTH:
         yield f"{show(key)}: nested deeper than {MAX_DEPTH} levels"
     elif isinstance(content, dict):
         for name, value in content.items():
             dotted = f"{key}.{name}".lstrip(".")
-            if reserved(name):
+            if reserved(name.replace("${", "") if named else name):
                 yield f"key {show(dotted)} is refused: a file holds values only"
             else:
                 yield from _unsafe(value, key=dotted, depth=depth + 1)
     elif isinstance(content, list):
         for value in content:
             yield from _unsafe(value, key=key, depth=depth + 1)
-    elif isinstance(content, str) and "${" in content:
+    elif isinstance(content, str) and "${" in content and not named:
         yield f"{show(key)}={show(content)}: ${{...}} is refused, a file holds plain values"
 
 

@@ -13,7 +13,7 @@ from visrun.data import files
 from visrun.data.listing import Problem
 from visrun.errors import DataError
 from visrun.numbers import number_or_none
-from visrun.text import composed, some
+from visrun.text import are, composed, plural, some
 
 _NUMBERING = ("", "index", "id", "unnamed: 0")  # names of a column that numbers the rows; pandas writes "" or index
 # fmt: off
@@ -283,5 +283,6 @@ def _is_integer(text: str) -> bool:
 
 def _out_of_range(label: str, known: tuple[str, ...]) -> str:
     if known:
-        return f"label {label!r} is out of range: there are {len(known)} classes, counted from 0 ({some(known)})"
+        count = f"{are(len(known))} {plural(len(known), 'class')}"
+        return f"label {label!r} is out of range: there {count}, counted from 0 ({some(known)})"
     return f"label {label!r} is out of range: class ids start at 0"

@@ -20,7 +20,7 @@ from visrun.data.verdicts import Verdict
 from visrun.errors import DataError
 from visrun.near import did_you_mean
 from visrun.tables import TARGETS
-from visrun.text import some
+from visrun.text import are, plural, some
 
 if TYPE_CHECKING:
     from visrun.data.listing import Listing, Record
@@ -121,7 +121,7 @@ def drop_blank(good: dict[str, list[Entry]], ids: tuple[int, ...]) -> tuple[str,
         good[name] = kept
         if rows and not kept and name == "test" and len(good) > 1:
             del good[name]
-    return (f"{blank} images left out: their masks hold no pixel of the classes",) if blank else ()
+    return (f"{plural(blank, 'image')} left out: their masks hold no pixel of the classes",) if blank else ()
 
 
 def _of_classes(finding: Finding, ids: tuple[int, ...]) -> np.ndarray:
@@ -214,7 +214,8 @@ def warnings(
         repeated = [path for path, n in Counter(record.image for record, _ in rows).items() if n > 1]
         if repeated:
             first = files.shown(repeated[0], root)
-            found.append(f"{len(repeated)} images are listed more than once in {name}, such as {first}")
+            count = f"{plural(len(repeated), 'image')} {are(len(repeated))}"
+            found.append(f"{count} listed more than once in {name}, such as {first}")
     groups = check.alike(good)
     found += check.doubtful(groups, listing.classes, kind=kind, root=root, most=most)
     if pairs := check.copies(groups):

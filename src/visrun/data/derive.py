@@ -17,6 +17,7 @@ from visrun.data.outlines import Floats, Numbers, Outline, hull_points
 from visrun.data.verdicts import CLASSES as VERDICTS
 from visrun.data.verdicts import Verdict, is_good
 from visrun.errors import DataError
+from visrun.text import are, plural
 
 BACKGROUND = "background"
 COUNTED = ("count",)  # the only value of images whose objects are of one class
@@ -94,7 +95,7 @@ def mask(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
         DataError: More classes than a mask has ids.
     """
     if len(classes) > MOST_PAINTED:
-        raise DataError(f"{len(classes)} classes: a mask painted from outlines has ids for {MOST_PAINTED}")
+        raise DataError(f"{plural(len(classes), 'class')}: a mask painted from outlines has ids for {MOST_PAINTED}")
     place = _background(classes)
     named = BACKGROUND if place is None else classes[place]
     targets = [o.relabelled(object_labels(o.labels, classes) + 1) for o in several]
@@ -110,7 +111,9 @@ def label(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
     if any(len(found) > 1 for found in shown):
         return Derived(targets=list(shown), classes=classes, multilabel=True)
     blank = sum(not found for found in shown)
-    notes = (f"{blank:,} images without objects are left out: their class is not known",) if blank else ()
+    notes = (
+        (f"{plural(blank, 'image')} without objects {are(blank)} left out: their class is not known",) if blank else ()
+    )
     return Derived(targets=[found[0] if found else None for found in shown], classes=classes, notes=notes)
 
 
@@ -134,7 +137,7 @@ def verdict(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
     good = [i for i, name in enumerate(classes) if is_good(name)]
     targets = [_judged(objects.pick(~np.isin(objects.labels, good)), classes) for objects in several]
     unknown = sum(target is None for target in targets)
-    notes = (f"{unknown:,} images all of whose objects are ignored are left out",) if unknown else ()
+    notes = (f"{plural(unknown, 'image')} without an object that counts {are(unknown)} left out",) if unknown else ()
     return Derived(targets=targets, classes=VERDICTS, notes=notes)
 
 

@@ -15,7 +15,7 @@ from visrun.data.recognise import choices
 from visrun.data.verdicts import is_defective
 from visrun.errors import DataError
 from visrun.tables import READERS, TARGETS, learning
-from visrun.text import some
+from visrun.text import plural, some
 
 if TYPE_CHECKING:
     from visrun.data.look import Look
@@ -34,12 +34,14 @@ def describe(dataset: Dataset, *, learns: bool = True) -> str:
         learns: Whether the model learns by gradient steps; else it remembers good images.
     """
     total = sum(map(len, dataset.splits.values()))
-    kind = f"{len(dataset.classes)} classes" if dataset.classes else f"target {some(dataset.targets, MOST_NAMED)}"
+    kind = (
+        f"{plural(len(dataset.classes), 'class')}" if dataset.classes else f"target {some(dataset.targets, MOST_NAMED)}"
+    )
     if len(dataset.classes) == 1:
         kind = f"class {dataset.classes[0]}"
     also = f" ({choices(dataset.others, 'and')} would fit, too)" if dataset.others else ""
     kind += " (multi-label)" if dataset.multilabel else ""
-    lines = [f"{dataset.layout}: {total:,} images in {dataset.root}, {kind}{also}"]
+    lines = [f"{dataset.layout}: {plural(total, 'image')} in {dataset.root}, {kind}{also}"]
     line = LINES.get(dataset.kind, _images)
     for name, rows in dataset.splits.items():
         lines.append(f"  {name:<6}{len(rows):>8,} images  {line(dataset, name)}".rstrip())
@@ -50,7 +52,7 @@ def describe(dataset: Dataset, *, learns: bool = True) -> str:
     if dataset.white:
         lines.append(f"  16-bit grey: 0 to {dataset.white:,} is black to white, in every image")
     if dataset.skipped:
-        lines.append(f"  left out: {len(dataset.skipped):,} unusable entries")
+        lines.append(f"  left out: {plural(len(dataset.skipped), 'unusable entry')}")
     return "\n".join(lines)
 
 
@@ -185,7 +187,7 @@ def _objects(dataset: Dataset, split: str) -> str:
     ignored = sum(int(objects.ignored.sum()) for objects in several)
     empty = sum(not len(objects) for objects in several)
     parts += [f"{ignored:,} ignored"] if ignored else []
-    parts += [f"{empty:,} images without objects"] if empty else []
+    parts += [f"{plural(empty, 'image')} without objects"] if empty else []
     sides = sides_of(several)
     if len(sides):
         low, middle, high = np.quantile(sides, [0.0, 0.5, 1.0])
@@ -207,7 +209,7 @@ def _mode(dataset: Dataset, learns: bool) -> list[str]:
         return []
     known = dataset.defects["train"]
     how = (
-        f"supervised: {known:,} labelled defects in train, and synthetic ones beside them"
+        f"supervised: {plural(known, 'labelled defect')} in train, and synthetic ones beside them"
         if known
         else "self-supervised: only good images in train, synthetic defects are made on them"
     )

@@ -12,6 +12,7 @@ import numpy as np
 from visrun.data.splits import Entry
 from visrun.errors import DataError
 from visrun.tables import TARGETS
+from visrun.text import are, plural
 
 if TYPE_CHECKING:
     from visrun.data.choose import Counts
@@ -43,7 +44,7 @@ def require(
     except DataError as error:
         if not skipped:
             raise
-        told = f"{error}; {len(skipped):,} unusable entries are left out, such as {skipped[0]}"
+        told = f"{error}; {plural(len(skipped), 'unusable entry')} {are(len(skipped))} left out, such as {skipped[0]}"
         raise DataError(told, offenders=skipped) from None
 
 
@@ -79,7 +80,7 @@ def _require_objects(good: dict[str, list[Entry]], counts: Counts, root: Path) -
     for name, what in (("train", "learn from"), ("val", "tell a better epoch by")):
         if not any(counts[name]):
             ignored = sum(len(record.target) for record, _ in good[name])
-            told = f"{len(good[name])} images" + (f", {ignored} ignored objects" if ignored else "")
+            told = f"{plural(len(good[name]), 'image')}" + (f", {plural(ignored, 'ignored object')}" if ignored else "")
             raise DataError(f"{root}: no object to {what} in {name} ({told}): label some there")
 
 

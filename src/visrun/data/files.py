@@ -15,7 +15,7 @@ from pathlib import Path
 from visrun.data.folder_names import LABELS_OF_SETS
 from visrun.errors import PATH_FAULTS, DataError, closed
 from visrun.near import did_you_mean
-from visrun.text import composed, some
+from visrun.text import composed, in_a_line, some
 
 # fmt: off
 IMAGE_SUFFIXES = frozenset({
@@ -172,9 +172,10 @@ def is_file(path: Path) -> bool:
 
 
 def shown(path: Path, root: Path) -> str:
-    """``path`` as people know it: relative to the dataset's root where it lies inside, with forward slashes."""
+    """``path`` as people know it: relative to the dataset's root where it lies inside, with forward slashes,
+    and in one line whatever its name holds."""
     text, top = str(path), str(root)  # of a million files, relative_to takes long
-    return "." if text == top else text.removeprefix(top + os.sep).replace(os.sep, "/")
+    return "." if text == top else in_a_line(text.removeprefix(top + os.sep).replace(os.sep, "/"))
 
 
 def naming(root: Path) -> str:

@@ -17,7 +17,7 @@ from visrun.data.splits import ALL
 from visrun.data.verdicts import Verdict
 from visrun.errors import DataError
 from visrun.near import did_you_mean
-from visrun.text import some
+from visrun.text import plural, some
 
 SPLITS = (*files.SPLITS, ALL)
 # Kind of target -> what a record's is, for messages; objects, from which others are derived, are Marks for every kind.
@@ -96,7 +96,7 @@ def _fault_of_values(target: Any, names: Sequence[str]) -> str:
     if not isinstance(target, tuple) or not all(isinstance(value, Real) for value in target):
         return _not(target, TARGETS["value"])
     if len(target) != len(names):
-        return f"{len(target)} values, and targets names {len(names)}: give each a name"
+        return f"{plural(len(target), 'value')}, and targets names {len(names)}: give each a name"
     wrong = next((i for i, value in enumerate(target) if not math.isfinite(value)), None)
     return "" if wrong is None else f"target {names[wrong]}: {target[wrong]} is no finite number"
 
@@ -112,7 +112,7 @@ def _fault_of_marks(marks: Marks) -> str:
             what = f"an array {given.shape}" if isinstance(given, np.ndarray) else _type(given)
             return f"its Marks have {what} as {name}, not an array {shape}"
     if marks.outlines is not None and len(marks.outlines) != n:
-        return f"its Marks have {len(marks.outlines)} outlines for {n} labels"
+        return f"its Marks have {plural(len(marks.outlines), 'outline')} for {plural(n, 'label')}"
     return ""
 
 

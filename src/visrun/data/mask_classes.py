@@ -14,7 +14,7 @@ from visrun.data.check import Finding
 from visrun.data.ids import ABSENT, IGNORE, NUMBERED
 from visrun.data.images import WHITE_FROM, load_mask
 from visrun.errors import DataError
-from visrun.text import plural, some
+from visrun.text import are, plural, some
 
 if TYPE_CHECKING:
     from visrun.data.listing import Listing
@@ -192,5 +192,7 @@ def _in_range(finding: Finding, known: set[int]) -> Finding:
     strange = set() if finding.pixels is None else {*np.flatnonzero(finding.pixels[:IGNORE]).tolist()} - known
     if not strange:
         return finding
-    fault = f"mask id {min(strange)} is out of range: there are {len(known)} classes (255 = ignore)"
+    fault = (
+        f"mask id {min(strange)} is out of range: there {are(len(known))} {plural(len(known), 'class')} (255 = ignore)"
+    )
     return replace(finding, fault=fault)

@@ -11,7 +11,7 @@ from visrun.data.folder_names import NO_CLASSES
 from visrun.data.listing import Listing
 from visrun.data.splits import ALL
 from visrun.errors import DataError
-from visrun.text import some
+from visrun.text import are, plural, some
 
 FEWEST = 3  # images beside the folders of splits
 # In the names of folders whose images are no photographs to learn from.
@@ -48,7 +48,7 @@ def _beside(top: Path, root: Path) -> list[str]:
     count = sum(1 for _ in files.images(top, deep=False))
     if count < FEWEST:
         return []
-    return [f"{count:,} images right in {files.shown(top, root)}/ are in no split and left out"]
+    return [f"{plural(count, 'image')} right in {files.shown(top, root)}/ {are(count)} in no split and left out"]
 
 
 def _is_split(folder: Path) -> bool:

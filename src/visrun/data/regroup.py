@@ -18,7 +18,7 @@ from visrun.data.readers import image_lists
 from visrun.data.readers.class_folders import spoken
 from visrun.data.splits import ALL
 from visrun.data.verdicts import Verdict
-from visrun.text import composed
+from visrun.text import are, composed, plural
 
 UNREAD = "lists of images that do not name all are not read"
 Parts = dict[str, list[Record]]
@@ -126,7 +126,7 @@ def _by_list(records: Sequence[Record], home: Path) -> tuple[Parts, list[str]]:
     for record in records:
         for split in split_of.get(id(record), ()):
             found[split].append(record)
-    told = [f"{rest} images that they do not name are left out"] if rest else []
+    told = [f"{plural(rest, 'image')} that they do not name {are(rest)} left out"] if rest else []
     told += [f"{lost} of their lines name no labelled image"] if lost else []
     if (rest and lost) or sum(map(len, found.values())) > len(split_of) or "train" not in found or len(found) == 1:
         return {}, [f"{names} list images and are not read: not each image stands in exactly one"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from visrun.data import check, files
 from visrun.data.objects import Objects
-from visrun.data.stratify import dealt, held_out, held_out_of_several
+from visrun.data.stratify import dealt, given_back, held_out, held_out_of_several
 from visrun.data.verdicts import Verdict, is_defective
 from visrun.errors import DataError
 
@@ -46,7 +46,7 @@ def complete(
         val_fraction: The share that goes to val, in (0, 1).
         seed: Another seed chooses other images.
         by_class: Whether targets are class indices, one or several an image, or verdicts, whose shares are kept, or
-            objects: then of images that show any and that show none.
+            objects: then of images that show any and that show none. No class is in val alone.
         group: See `members`.
         defects_aside: All defective images are held out, too.
 
@@ -178,7 +178,8 @@ def _chosen(
     names, groups = _named(entries, root=root, by_class=by_class)
     hold = held_out_of_several if isinstance(groups[0], tuple) else held_out
     alike = _owners(entries, root=root, group=group)
-    return set(hold(names, groups, fraction=fraction, seed=seed, alike=alike, divide=group is None))
+    chosen = hold(names, groups, fraction=fraction, seed=seed, alike=alike, divide=group is None)
+    return set(given_back(chosen, [_classes(record) for record, _ in entries] if by_class else (), alike=alike))
 
 
 def _owners(entries: Sequence[Entry], *, root: Path, group: str | None) -> list[int]:
@@ -209,6 +210,16 @@ def _group(record: Record) -> Hashable:
         return not target.ignored.all()
     group: Hashable = target.kind if isinstance(target, Verdict) else target
     return group
+
+
+def _classes(record: Record) -> set[int]:
+    """What an image shows that can be learnt; nothing of a verdict, whose defects may all be held out."""
+    target: Any = record.target
+    if isinstance(target, Objects):
+        return set(target.labels[~target.ignored].tolist())
+    if isinstance(target, Verdict):
+        return set()
+    return set(target) if isinstance(target, tuple) else {target}
 
 
 def ordered(splits: Mapping[str, list[Entry]]) -> dict[str, list[Entry]]:

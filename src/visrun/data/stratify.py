@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -88,6 +88,28 @@ def held_out_of_several(
         for number in several:
             total.subtract(tags[number])
     return sorted(chosen) or held_out(names, [0] * len(names), fraction=fraction, seed=seed, alike=alike, divide=divide)
+
+
+def given_back(chosen: Sequence[int], classes: Sequence[Collection[int]], *, alike: Sequence[int]) -> list[int]:
+    """Of the indices ``chosen`` to be held out those that stay so: no class is held out whole, which none could learn.
+
+    The smallest set of equal images that shows such a class goes back; one set is held out in any case.
+
+    Args:
+        classes: Of each image.
+        alike: As `held_out` takes it.
+    """
+    held = {number: [i for i in chosen if alike[i] == number] for number in dict.fromkeys(alike[i] for i in chosen)}
+    kept, out = Counter[int](), set(chosen)
+    for i, own in enumerate(classes):
+        kept.update({label: int(i not in out) for label in own})
+    for label in sorted(kept):
+        showing = [number for number, own in held.items() if any(label in classes[i] for i in own)]
+        if kept[label] or not showing or len(held) == 1:
+            continue
+        for i in held.pop(min(showing, key=lambda number: len(held[number]))):
+            kept.update(classes[i])
+    return sorted(i for own in held.values() for i in own)
 
 
 def dealt(

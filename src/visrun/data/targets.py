@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from visrun.errors import ConfigError
+from visrun.text import are, plural
 
 
 def target_tensor(targets: Sequence[Any], *, kind: str, num_classes: int, multilabel: bool) -> Tensor | None:
@@ -57,6 +58,7 @@ def class_weights(wanted: str | Sequence[float], counts: Sequence[int], classes:
         return torch.where(count > 0, weights, torch.zeros_like(weights)).float()
     if len(wanted) != len(classes):
         raise ConfigError(
-            f"data.class_weights has {len(wanted)} numbers, but there are {len(classes)} classes: {', '.join(classes)}"
+            f"data.class_weights has {plural(len(wanted), 'number')}, but there "
+            f"{are(len(classes))} {plural(len(classes), 'class')}: {', '.join(classes)}"
         )
     return torch.tensor([float(weight) for weight in wanted])

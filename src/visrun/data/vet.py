@@ -23,7 +23,7 @@ from visrun.data.objects import LEAST, Objects
 from visrun.data.outlines import Floats, Rle, widths
 from visrun.data.rows import Rows, gather
 from visrun.errors import DataError
-from visrun.text import some
+from visrun.text import plural, some
 
 BEYOND = 1.0  # pixels beyond the edge from which clipping is said; less is rounding
 MANY = 0.1  # share of clipped boxes from which their format is doubted
@@ -172,7 +172,7 @@ def _side(a: Floats, b: Floats, c: Floats) -> Floats:
 
 def _rules(rows: Rows, classes: Sequence[str], *, outlined: bool) -> list[Rule]:
     """In this order; the first that holds counts."""
-    names = f"{len(classes)} classes ({some(classes, 3)})"
+    names = f"{plural(len(classes), 'class')} ({some(classes, 3)})"
     size = np.tile(rows.size, 2)
     far: Flags = np.any((rows.reach < -size) | (rows.reach > 2 * size), axis=1)
     outside = _narrow(_clipped(rows.boxes, rows.size)) | (outlined & _narrow(_clipped(rows.bounds, rows.size)))

@@ -56,15 +56,19 @@ def what_next(files: RunFolder, error: BaseException | None = None, *, alone: bo
         return f"{word}; {files.path / FILE_NAME} is gone, without which the run cannot go on"
     if not alone and not isinstance(error, Exception):
         return "stopped; its sweep goes on with it"
-    onward = f"go on with: {plugins.command('resume', str(files.path))}"
     if not isinstance(error, VisrunError):
-        return f"{'failed' if isinstance(error, Exception) else 'stopped'}; {onward}"
+        return f"{'failed' if isinstance(error, Exception) else 'stopped'}; {onward(files)}"
     changed = f"the same with a change: {repeat_command(files.path)} KEY=VALUE"
     # What the settings are to blame for happens again; a full disk or a drive that is gone can be mended. Data that no
     # epoch was trained on were refused, and there is nothing to go on with.
     mended = isinstance(error, DataError) and files.last.exists()
     lasting = isinstance(error, (Diverged, OutOfMemory, UserError)) and not mended
-    return f"failed; {changed}" if lasting else f"failed; {onward}; {changed}"
+    return f"failed; {changed}" if lasting else f"failed; {onward(files)}; {changed}"
+
+
+def onward(files: RunFolder) -> str:
+    """By which command a run goes on."""
+    return f"go on with: {plugins.command('resume', str(files.path))}"
 
 
 def _is_gone(file: Path) -> bool:

@@ -23,20 +23,12 @@ from visrun.record.next_steps import new_run, repeat_command
 from visrun.record.recorder import restore
 from visrun.record.run_folder import RunFolder
 from visrun.step import Step
+from visrun.text import plural
 from visrun.training import Progress
 
 
 class CannotResume(UserError):
-    """A run cannot be gone on with; it is left as it is.
-
-    Args:
-        reason: Why.
-        onward: What a person can do.
-    """
-
-    def __init__(self, reason: str, onward: str) -> None:
-        super().__init__(f"{reason}{onward}")
-        self.reason = reason
+    """A run cannot be gone on with; it is left as it is."""
 
 
 @contextmanager
@@ -45,8 +37,7 @@ def _refused() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        reason, end, onward = str(error).partition("; ")
-        raise CannotResume(reason, end + onward) from error
+        raise CannotResume(error.reason, error.onward) from error
 
 
 @_refused()
@@ -61,12 +52,12 @@ def last_state(files: RunFolder, resolved: Configured, screen: Screen) -> dict[s
     if not files.last.exists():
         epochs = len(files.read_metrics())
         if epochs > 1 or (files.best.exists() and not epochs):  # 1: killed before its checkpoint was whole
-            raise UserError(f"{files.last}: missing, so the run cannot go on; {otherwise}")
+            raise UserError(f"{files.last}: missing, so the run cannot go on", otherwise)
         screen.say("the run ended before its first checkpoint: it starts anew")
         return None
     state = checkpoint.load(files.last, instead=otherwise)
     if not {"identity", "begun"} <= state.keys():  # best.pt has neither
-        raise UserError(f"{files.last}: not the last.pt of a run of this version; {otherwise}")
+        raise UserError(f"{files.last}: not the last.pt of a run of this version", otherwise)
     with checkpoint.reading(files.last):
         changed = changes(state["identity"], resolved)
     if changed:
@@ -141,7 +132,7 @@ def require_same_data(former: Mapping[str, Any] | None, dataset: Dataset, folder
     if former and noted not in (None, dataset.fingerprint):
         told = ", ".join(_changes(part_of(former, "result"), dataset)) or "other files or labels in train"
         onward = f"put it back, or {new_run(folder, former)}"
-        raise CannotResume(f"data: the dataset has changed since the run began ({told})", f": {onward}")
+        raise CannotResume(f"data: the dataset has changed since the run began ({told})", onward)
 
 
 def _changes(result: Mapping[str, Any], dataset: Dataset) -> list[str]:
@@ -151,7 +142,7 @@ def _changes(result: Mapping[str, Any], dataset: Dataset) -> list[str]:
     sizes = {split: (before.get(split, 0), now.get(split, 0)) for split in {**before, **now}}
     noted = part_of(result, "fingerprints")
     return [
-        f"{split} had {then} images, now {size}" if then != size else f"other files or labels in {split}"
+        f"{split} had {plural(then, 'image')}, now {size}" if then != size else f"other files or labels in {split}"
         for split, (then, size) in sizes.items()
         if then != size or noted.get(split) != dataset.fingerprints.get(split)
     ]

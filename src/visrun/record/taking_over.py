@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from visrun.config.configured import Configured
 from visrun.errors import VisrunError, first_line
@@ -15,8 +16,19 @@ from visrun.record.remember import remembered
 from visrun.record.resuming import CannotResume
 from visrun.record.run_folder import RunFolder, read_json
 from visrun.result import Result
-from visrun.run_files import CHECKPOINTS, FILE_NAME, HYDRA, LOCK
+from visrun.run_files import CHECKPOINTS, FILE_NAME, HYDRA, LOCK, LOG, METRICS, PLOTS, STATUS
+from visrun.tracking import Tracker
+from visrun.tracking.names import RECORD
 from visrun.trial import Trial
+
+OWN = {FILE_NAME, METRICS, LOG, STATUS, LOCK, RECORD, HYDRA, CHECKPOINTS, PLOTS}  # that a run makes before an epoch
+
+
+class Taken(NamedTuple):
+    """A run that was moved: from which ``folder``, and what its experiment.json holds."""
+
+    folder: Path
+    content: dict[str, Any]
 
 
 def gone_on(trial: Trial, folder: Path, resolved: Configured, begin: Callable[..., Result]) -> Result:
@@ -25,18 +37,34 @@ def gone_on(trial: Trial, folder: Path, resolved: Configured, begin: Callable[..
     Args:
         begin: Runs it; its ``former`` is the experiment.json of a run in ``folder`` to go on with.
     """
-    former = taken_over(trial.formers(folder), folder, resolved, trial.begins_anew)
-    if former is not None:
+    taken = taken_over(trial.formers(folder), folder, resolved, trial.begins_anew)
+    if taken is not None:
         try:
-            return begin(former=former)
+            return begin(former=taken.content)
         except CannotResume as error:
             trial.begins_anew(error.reason)
+            _put_back(folder, taken.folder)
     return begin()
+
+
+def leave_none_empty(formers: Iterable[Path], folder: Path, tracker: Tracker) -> None:
+    """Take away the runs in ``formers``, here and in the tracker, that were killed before they had anything to keep.
+
+    What has an epoch, a checkpoint or a file of a person's own stays, and what lies elsewhere than ``folder``.
+    """
+    for former in formers:
+        if former.resolve() == folder.resolve() or former.resolve().parent != folder.resolve().parent:
+            continue
+        with suppress(VisrunError, OSError):  # one that cannot be read, or that somebody writes: it stays
+            if _is_empty(former):
+                with RunFolder(former):
+                    tracker.drop_run(former / RECORD)
+                shutil.rmtree(former)
 
 
 def taken_over(
     formers: Iterable[Path], folder: Path, resolved: Configured, left: Callable[[str], object]
-) -> dict[str, Any] | None:
+) -> Taken | None:
     """Move all that the first of the runs in ``formers`` that can be gone on with has left into ``folder``.
 
     Args:
@@ -44,7 +72,7 @@ def taken_over(
             it lies in another folder than ``folder``, or its files cannot be moved.
 
     Returns:
-        What its experiment.json holds; None where there is no such run.
+        That run; None where there is none.
     """
     for former in formers:
         if not RunFolder(former).last.is_file():
@@ -58,7 +86,7 @@ def taken_over(
                 left(f"{former}: lies in another folder than this sweep's trials")
             else:
                 _take(former, folder)
-                return content
+                return Taken(former, content)
         except (VisrunError, OSError) as error:
             left(first_line(error))
     return None
@@ -71,6 +99,32 @@ def _take(former: Path, folder: Path) -> None:
     with RunFolder(former):
         move(former, folder)
     shutil.rmtree(former, ignore_errors=True)
+
+
+def _put_back(folder: Path, former: Path) -> None:
+    """Let a run that was moved into ``folder``, and could not go on there, lie where it lay.
+
+    Raises:
+        VisrunError: It cannot be moved; what begins in ``folder`` would write over it.
+    """
+    if former.resolve() == folder.resolve():
+        return
+    try:
+        former.mkdir()
+        move(folder, former)
+        for entry in folder.iterdir():
+            if entry.is_file():
+                entry.unlink()
+    except OSError as error:
+        raise VisrunError(f"{folder}: what trial {former.name} has trained cannot be moved back ({error})") from error
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether a run's folder holds a run without an epoch and a checkpoint, and nothing else."""
+    entries = {entry.name for entry in folder.iterdir()}
+    if FILE_NAME not in entries or entries - OWN:
+        return False
+    return not RunFolder(folder).read_metrics() and not any((folder / CHECKPOINTS).glob("*.pt"))
 
 
 def move(former: Path, folder: Path) -> None:

@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from visrun.console import Screen
+from visrun.console import Screen, logged
+from visrun.errors import VisrunError, exit_code, first_line
 from visrun.files import part_of, read_object
 from visrun.record.inside import require_inside
+from visrun.record.journal import Journal
 from visrun.record.recorder import Outlets, tell_best, tell_epoch
 from visrun.record.remember import changed, remembered
 from visrun.record.run_folder import RunFolder, read_json, writer_of
 from visrun.record.tracked import tracker_of, uri_of
 from visrun.result import Ending
-from visrun.run_files import FILE_NAME, METRICS, PLOTS
+from visrun.run_files import FILE_NAME, LOG, METRICS, PLOTS
+from visrun.signals import Interrupted
 from visrun.tracking import default_uri
 from visrun.tracking.names import RECORD, is_of_store
 from visrun.tracking.uris import URI, absolute_uri
@@ -33,6 +36,17 @@ def end(outlets: Outlets, status: Ending, reason: str | None) -> None:
         screen.warn(warning)
     elif tracker.link:
         screen.say(f"MLflow: {tracker.link}{f'  after: {tracker.command}' if tracker.command else ''}")
+
+
+def broken_off(error: BaseException, journal: Journal, outlets: Outlets) -> None:
+    """Close a run that ``error`` has ended, in its folder and in the tracker."""
+    status: Ending = "killed" if isinstance(error, KeyboardInterrupt) else "failed"
+    reason = None if isinstance(error, Interrupted) else first_line(error)
+    try:
+        journal.close(status, **({"reason": reason} if reason else {}), exit_code=exit_code(error))
+    except VisrunError as unwritten:  # of a full disk, say, which may be what ended the run
+        outlets.screen.warn(str(unwritten))
+    end(outlets, status, reason)
 
 
 def complete(folder: Path, screen: Screen, values: Mapping[str, Any] | None = None) -> None:
@@ -68,7 +82,7 @@ def complete(folder: Path, screen: Screen, values: Mapping[str, Any] | None = No
         )
         return
     screen.say("MLflow has not got all of this run: what it lacks is sent now, but for the model")
-    with RunFolder(folder) as files:
+    with RunFolder(folder) as files, logged(files.path / LOG):
         rows, content = files.read_metrics(), read_json(files.path / FILE_NAME)
         result, names = part_of(content, "result"), {key.partition("/")[2] for row in rows for key in row}
         tracker = tracker_of(resolved, files.path, content, names=names)

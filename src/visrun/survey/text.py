@@ -5,6 +5,7 @@ from __future__ import annotations
 from visrun.data.check import MOST_SHOWN
 from visrun.data.recognise import choices
 from visrun.survey.look import Service, Spread, Survey
+from visrun.text import plural
 
 SEVERAL = "several labels an image: loss=bce"
 
@@ -51,7 +52,7 @@ def _images(survey: Survey) -> str:
         return f"{survey.root}: no task can be served"
     kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in survey.suffixes.items())
     sizes = f"width {_span(survey.width)}, height {_span(survey.height)} pixels"
-    return f"{survey.root}: {survey.images:,} images ({kinds}), {sizes}"
+    return f"{survey.root}: {plural(survey.images, 'image')} ({kinds}), {sizes}"
 
 
 def _span(spread: Spread) -> str:

@@ -11,10 +11,10 @@ from optuna.trial import FrozenTrial, TrialState
 from visrun import preflight
 from visrun.config.lines import texts
 from visrun.config.overrides import SWEEP_DIR
-from visrun.console import Screen
+from visrun.console import Screen, log_bug, logged
 from visrun.errors import first_line
 from visrun.record.sweep_files import ATTRIBUTE, RESULTS, TABLE
-from visrun.run_files import PLOTS
+from visrun.run_files import LOG, PLOTS
 from visrun.signals import Stop, stop_on_signals
 from visrun.sweep import pictures, results
 from visrun.sweep.agreement import noted
@@ -60,7 +60,7 @@ def lead(plan: Plan, *, work: Work | None = None) -> int:
         open_storage(plan.storage)  # and with a journal before its lock is taken, which lies beside it
         with leading(plan):
             queue = open_study(plan)
-            with claimed(plan, queue) as claim:
+            with claimed(plan, queue) as claim, logged(plan.folder / LOG):
                 return Controller(plan, queue, claim, screen=screen, stop=stop, work=work).run()
 
 
@@ -92,6 +92,7 @@ class Controller:
         if (pruner := self.plan.pruner["name"]) != "none":
             looks = first_look(self.plan.pruner, epochs=self.plan.first.hyperparameters.max_epochs)
             self.screen.say(f"pruner: {pruner}{looks}; hydra/sweeper/pruner=none lets every trial come to its end")
+        self.stop.last = f"ended at once; go on with: {again(self.plan)}"
         self.screen.say(f"stopped or killed, it goes on with: {again(self.plan)}")
         self.parent.tracker.start()
         try:
@@ -211,7 +212,8 @@ class Controller:
         try:
             self.parent.files(pictures.draw(self.queue.study, trials, self.plan.folder / PLOTS), PLOTS)
         except Exception as error:  # whatever Optuna makes of a study, its results are told
-            self.screen.warn(f"plots: {first_line(error)}")
+            self.screen.warn(f"plots: {type(error).__name__}: {first_line(error)}")
+            log_bug("the plots were not drawn", error)
         self.drawn = time.monotonic()
         self.drawing = self.drawn - began
 

@@ -18,6 +18,7 @@ from visrun.figures.palette import BLUE, DARK, GREY, ORANGE
 from visrun.figures.plots import LINE, new_figure, save, whole_numbers
 from visrun.sweep.trials import pareto as front_of
 from visrun.sweep.view import View, first
+from visrun.text import plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,7 +102,7 @@ def importance(view: View, path: Path) -> None:
     axes.set_xlim(0, 1.12 * max(shares))
     for row, share in enumerate(shares):
         axes.text(share, row, f" {100 * share:.1f} %", va="center", color=DARK, fontsize=9)
-    told = f"{printable(view.compared_metric)} (fANOVA, {len(view.compared):,} trials)"
+    told = f"{printable(view.compared_metric)} (fANOVA, {plural(len(view.compared), 'trial')})"
     axes.set_title(f"importance for {told}", loc="left")
     axes.set_xlabel("share of the variance")
     save(figure, path)

@@ -11,12 +11,12 @@ from __future__ import annotations
 import html
 import importlib.util
 import json
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from visrun.console import log_bug
 from visrun.figures.palette import BLUE, GREY, ORANGE
 from visrun.files import update, write_atomic
 from visrun.record.sweep_files import IMPORTANCE
@@ -32,7 +32,6 @@ PAGE = "sweep.html"
 MOST_LINES = 300  # of the page's lines, each a trial
 MOST_CONTOUR = 150  # trials: the page's contour holds their number squared for each pair of parameters
 
-log = logging.getLogger(__name__)
 one_at_a_time = threading.Lock()  # matplotlib's fonts and Optuna's loggers belong to the process
 
 
@@ -74,8 +73,8 @@ def drawn(name: str, plot: Plot, view: View, folder: Path) -> Path | None:
     path, temporary = folder / f"{name}.png", folder / f".{name}.png"
     try:
         plot.png(view, temporary)
-    except Exception:
-        log.debug("%s was not drawn", path, exc_info=True)
+    except Exception as error:
+        log_bug(f"{path} was not drawn", error)
         return None
     return temporary.replace(path)
 
@@ -90,8 +89,8 @@ def interactive(view: View, given: dict[str, Plot], path: Path) -> Path:
         try:
             with silent():
                 figure = plot.figure(view)
-        except Exception:
-            log.debug("%s was not put on the page", name, exc_info=True)
+        except Exception as error:
+            log_bug(f"{name} was not put on the page", error)
             continue
         figure.update_layout(title=None, template="plotly_white", margin={"t": 40, "r": 40})
         body = to_html(figure, include_plotlyjs=False, full_html=False, config={"displaylogo": False})

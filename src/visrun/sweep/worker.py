@@ -12,6 +12,7 @@ from optuna.distributions import BaseDistribution
 from optuna.exceptions import TrialPruned
 from optuna.trial import FrozenTrial, TrialState
 
+from visrun.console import log_bug
 from visrun.errors import VisrunError, first_line, foreign
 from visrun.record.run_folder import this_process
 from visrun.signals import pause
@@ -156,7 +157,10 @@ def run(
         except StorageAway:  # no fault of the trial's: it is lost, and comes back as a ticket
             raise
         except Exception as error:
-            told = first_line(error) if isinstance(error, VisrunError) else foreign(error)
+            known = isinstance(error, VisrunError)
+            if not known:
+                log_bug(f"trial {trial.number} failed", error)
+            told = first_line(error) if known else foreign(error)
             queue.fail(trial.number, told[:LONGEST_REASON])
             return [True]
 

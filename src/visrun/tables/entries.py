@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from math import lcm
@@ -12,6 +13,7 @@ from visrun.tables.targets import TARGETS
 from visrun.tables.words import Fit
 
 Output = Literal["image", "pixel", "score"]
+SHARES = (0.0, 1.0)
 SYNTHETIC = "synthetic_"  # begins the names of metrics that were measured on made-up samples
 
 
@@ -25,6 +27,8 @@ class TaskEntry:
             better; the first does so where the run names none.
         others: Metrics that cannot pick the best checkpoint, unless more is better: False = less is better, None = no
             order.
+        usual: The least and the greatest value of a metric, be it that of one class; (-inf, inf) = nothing is known.
+        ranges: Metric -> the same, where it is another one.
         losses: Loss name -> function; the first is the default.
         fit: How an image meets the training size: ``crop`` fills it, ``letterbox`` keeps everything and pads, ``zoom``
             does so too but lets training look closer.
@@ -54,6 +58,18 @@ class TaskEntry:
     threshold: str = ""
     class_threshold: str = ""
     others: dict[str, bool | None] = field(default_factory=dict)
+    usual: tuple[float, float] = (-math.inf, math.inf)
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def range_of(self, metric: str) -> tuple[float, float]:
+        """The least and the greatest value of a metric, by its name without that of a split.
+
+        >>> TaskEntry(build="", metrics={}, losses={}, fit="crop", image_size=8, target="label", usual=SHARES).range_of(
+        ...     "f1/cat"
+        ... )
+        (0.0, 1.0)
+        """
+        return self.ranges.get(metric.partition("/")[0].removeprefix(SYNTHETIC), self.usual)
 
     @property
     def mixes(self) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from visrun.tables.entries import TaskEntry
+import math
+
+from visrun.tables.entries import SHARES, TaskEntry
 
 OBJECTS = ("map", "map50", "map75", "map_small", "map_medium", "map_large", "ar100")
 
@@ -17,6 +19,7 @@ TASKS: dict[str, TaskEntry] = {
         build="visrun.tasks.classification:Classification",
         metrics={**more("accuracy", "top5", "precision", "recall", "f1", "f1_max", "auroc", "map"), "ece": False},
         others={"threshold": None},
+        usual=SHARES,
         losses={
             "cross_entropy": "visrun.losses:cross_entropy",
             "label_smoothing": "visrun.losses:label_smoothing",
@@ -38,6 +41,8 @@ TASKS: dict[str, TaskEntry] = {
         ),
         others={"false_positive_rate": False, "threshold": None, "pixel_threshold": None},
         by_pixel=("pixel_auroc", "pixel_average_precision", "pixel_f1_max", "pixel_f1", "aupro"),
+        usual=SHARES,
+        ranges=dict.fromkeys(("threshold", "pixel_threshold"), (0.0, math.inf)),
         losses={
             "cross_entropy": "visrun.anomaly.losses:cross_entropy",
             "focal": "visrun.anomaly.losses:focal",
@@ -53,6 +58,7 @@ TASKS: dict[str, TaskEntry] = {
     "object_detection": TaskEntry(
         build="visrun.tasks.object_detection:ObjectDetection",
         metrics=more(*OBJECTS),
+        usual=SHARES,
         losses={
             "default": "visrun.detection.losses:default",
             "giou": "visrun.detection.losses:giou",
@@ -69,6 +75,7 @@ TASKS: dict[str, TaskEntry] = {
     "oriented_object_detection": TaskEntry(
         build="visrun.tasks.oriented_object_detection:OrientedObjectDetection",
         metrics=more("map50", "map", "map75", "dota_map50", "probiou_map", "probiou_map50"),
+        usual=SHARES,
         losses={
             "default": "visrun.detection.losses:default_rotated",
             "rotated_iou": "visrun.detection.losses:rotated_iou",
@@ -83,6 +90,7 @@ TASKS: dict[str, TaskEntry] = {
     "instance_segmentation": TaskEntry(
         build="visrun.tasks.instance_segmentation:InstanceSegmentation",
         metrics=more(*OBJECTS, "box_map", "box_map50"),
+        usual=SHARES,
         losses={
             "default": "visrun.detection.losses:default_mask",
             "dice": "visrun.detection.losses:dice_mask",
@@ -98,6 +106,7 @@ TASKS: dict[str, TaskEntry] = {
         build="visrun.tasks.segmentation:Segmentation",
         metrics=more("miou", "dice", "pixel_accuracy"),
         by_pixel=("miou", "dice", "pixel_accuracy", "iou"),
+        usual=SHARES,
         losses={
             "ce_dice": "visrun.losses:ce_dice",
             "cross_entropy": "visrun.losses:pixel_cross_entropy",
@@ -112,6 +121,7 @@ TASKS: dict[str, TaskEntry] = {
     "regression": TaskEntry(
         build="visrun.tasks.regression:Regression",
         metrics={"mae": False, "rmse": False, "r2": True},
+        ranges={"mae": (0.0, math.inf), "rmse": (0.0, math.inf), "r2": (-math.inf, 1.0)},
         losses={
             "mse": "visrun.losses:mse",
             "mae": "visrun.losses:mae",

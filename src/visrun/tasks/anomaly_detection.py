@@ -20,6 +20,7 @@ from visrun.anomaly.metric import AnomalyMetric
 from visrun.data.ids import IGNORE
 from visrun.data.rendering import seen
 from visrun.data.verdicts import CLASSES
+from visrun.errors import UserError
 from visrun.figures.drawing import PANEL
 from visrun.tables.entries import SYNTHETIC
 from visrun.tasks.base import Batch, Forward, Loss, Place, Prediction, named, only, within
@@ -102,7 +103,13 @@ class AnomalyDetection:
         self.threshold, self.pixel_threshold = state["threshold"], state["pixel_threshold"]
 
     def select(self, threshold: float) -> None:
-        """Call images defective from this score on."""
+        """Call images defective from this score on, which is a probability or a distance.
+
+        Raises:
+            UserError: It is below 0, where no score is.
+        """
+        if threshold < 0:
+            raise UserError(f"threshold={threshold:g}: must be a number >= 0, as the scores are")
         self.threshold = threshold
 
     def record(self, prediction: Prediction, i: int) -> dict[str, Any]:

@@ -96,6 +96,12 @@ class Tracker(Protocol):
         Nothing happens where the record is missing or that run was closed by itself.
         """
 
+    def drop_run(self, record: Path) -> None:
+        """Delete another run of the same store that holds no value, by its ``record``, which is read at once.
+
+        MLflow keeps deleted runs, so that they can be restored.
+        """
+
     def model(self, module: nn.Module, example: Tensor, *, metadata: Mapping[str, Any] | None = None) -> None:
         """Keep the trained model. Call it after the last step.
 
@@ -110,7 +116,7 @@ class Tracker(Protocol):
         """Close the run as "finished", "pruned", "killed" or "failed".
 
         Waits while the store takes what is left; at most 5 s for a server that does not answer. One that is alive may
-        take longer over a file or the model, see `visrun.tracking.worker`.
+        take longer over a file or the model, see `visrun.tracking.worker`. A signal that comes meanwhile ends the wait.
 
         Args:
             reason: Why it ended so, one line; kept as the tag "reason".
@@ -155,6 +161,9 @@ class NoTracker:
         return None
 
     def end_run(self, record: Path, status: Ending, reason: str | None = None) -> None:
+        """There is no such run."""
+
+    def drop_run(self, record: Path) -> None:
         """There is no such run."""
 
     def model(self, module: nn.Module, example: Tensor, *, metadata: Mapping[str, Any] | None = None) -> None:

@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from visrun.errors import VisrunError
 from visrun.tracking.uris import EXPERIMENTS, SQLITE, URI, creation_lock, outdated, sqlite_path, sqlite_uri
 
 # Set only where the user has not: MLflow's own values wait 247 s for a server that is down.
@@ -171,6 +172,12 @@ def hush_process() -> None:
         os.environ.setdefault(name, value)
     for module in ("mlflow", "alembic", "sqlalchemy"):
         warnings.filterwarnings("ignore", module=rf"{module}\b")
+
+
+def is_told(error: BaseException) -> bool:
+    """Whether its line says what is wrong: a store, a disk or a network refuses. All else is somebody's bug."""
+    known = isinstance(error, (OSError, sqlite3.Error, VisrunError)) or hasattr(error, "get_http_status_code")
+    return known or type(error).__module__.startswith("sqlalchemy.")
 
 
 def is_temporary(error: BaseException) -> bool:

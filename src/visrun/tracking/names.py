@@ -14,12 +14,17 @@ from typing import Any
 
 from visrun.errors import first_line
 from visrun.files import read_object, write_atomic
-from visrun.tracking.uris import without_user
+from visrun.tracking.uris import DAMAGED, NO_DATABASE, UNWRITABLE, without_user
 
 RECORD = "mlflow_run.json"  # in the folder of a run or of a sweep: the note of which run it is
 AT = "time/at"  # of an epoch's values: when it ended, in seconds since 1970
 LONGEST_VALUE = 6000  # characters of a parameter, MLflow's limit
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of a disk that takes nothing
+REMEDIES = {  # what SQLite says of a file, and what to tell of it
+    "database disk image is malformed": f"the database is damaged; {DAMAGED}",
+    "file is not a database": f"the file is no database; {NO_DATABASE}",
+    "attempt to write a readonly database": f"the database is read-only; {UNWRITABLE}",
+}
 LOST = r"API request to \S+ failed with (?:timeout )?exception"  # of MLflow's line, and what else it may hold:
 LOSSES = (
     (r"too many (\d+) error responses", "it answers with error {}"),
@@ -47,6 +52,9 @@ def one_line(error: BaseException) -> str:
         return f"it answers with error {code[1]}"
     if re.search(r"Response (body|text): '?\s*<[!h]", text, re.IGNORECASE):
         return f"it answers with {f'error {code[1]} and ' if code else ''}an HTML page, which a login or a proxy gives"
+    remedy = next((told for part, told in REMEDIES.items() if part in text), None)
+    if remedy is not None:
+        return remedy
     if wrapped := re.match(r"(?:\(raised as a result of .*\n)?\(\w+(?:\.\w+)+\) (?=\S)", text):
         return first_line(Exception(text[wrapped.end() :]), most=200)
     return first_line(error, most=200)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visrun.errors import VisrunError
 from visrun.result import Ending
 from visrun.run_files import SECONDS
 from visrun.tracking.client import ENVIRONMENT, Answering, current, environment, is_temporary, make_client
@@ -86,7 +87,7 @@ class Store:
         wanted = self.run_id or noted
         run = self._existing(wanted) or self._new()
         if not run.info.run_id:  # any answer in JSON is read as one that leaves everything out
-            raise ValueError("it is no MLflow server")
+            raise VisrunError("it is no MLflow server")
         self.run_id, self.experiment_id = run.info.run_id, run.info.experiment_id
         self.began = run.info.start_time
         write_record(self.record, self.uri, run.info.run_id, is_open=True)
@@ -177,6 +178,12 @@ class Store:
         if run is not None and run.info.status == "RUNNING":
             self._close(run.info.run_id, word, status, reason)
 
+    def drop_run(self, run_id: str | None) -> None:
+        """Delete a run that has ended without a value, if there is one."""
+        run = self._existing(run_id)
+        if run is not None and not trained_metrics(run):
+            self.client.delete_run(run_id)
+
     def sample(self) -> None:
         """Write the load of the machine now.
 
@@ -216,7 +223,7 @@ class Store:
                 if found is None:
                     raise
         if found.lifecycle_stage == "deleted":
-            raise ValueError(f"experiment {self.experiment} is deleted there; restore it or set tracking.experiment")
+            raise VisrunError(f"experiment {self.experiment} is deleted there; restore it or set tracking.experiment")
         return str(found.experiment_id)
 
     def _new(self) -> Any:
@@ -247,7 +254,7 @@ class Store:
 
     def _reopen(self, run: Any) -> None:
         """Go on with a run: mark it as running and learn which epochs it has. An epoch is written as a whole."""
-        names = [name for name in run.data.metrics if not name.startswith("system/")]
+        names = trained_metrics(run)
         always = [SECONDS] if SECONDS in names else names  # others may be undefined in some epochs
         steps = {metric.step for name in always for metric in self.client.get_metric_history(run.info.run_id, name)}
         self.seen = steps - {0}  # that of the summary
@@ -273,6 +280,11 @@ class Store:
         kept = os.environ.get(name, ENVIRONMENT[name])
         with environment(name, str(int(4 + size / BYTES_PER_SECOND)) if kept == ENVIRONMENT[name] else kept):
             yield
+
+
+def trained_metrics(run: Any) -> list[str]:
+    """The metrics that a run of MLflow has, but for those of the machine's load."""
+    return [name for name in run.data.metrics if not name.startswith("system/")]
 
 
 def sendable(text: str) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from visrun.folders import expanded
 from visrun.interpreter import python
+from visrun.tracking.needs import DATABASES, DATABRICKS, lacking
 
 URI = "MLFLOW_TRACKING_URI"  # the variable that names a store to MLflow
 SQLITE = "sqlite:///"
@@ -29,8 +30,11 @@ EXPERIMENTS = "SELECT 1 FROM experiments"  # one that MLflow has used has its "D
 TABLES = {"experiments", "runs", "metrics", "params", "tags", "alembic_version"}  # some of MLflow's
 NEWER = "a newer MLflow made it; update mlflow, or name another database"
 FOREIGN = "another program made it; name a file that MLflow may have for itself, such as mlflow.db"
-SCHEMES = ("postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc")  # beside those that are looked into
+DAMAGED = "restore a copy of it, or name another database (tracking.uri=NEW.db)"
+NO_DATABASE = "name a file that ends in .db and is a database, or is not there yet"
+UNWRITABLE = "let it and its folder be written, or name another database (tracking.uri=NEW.db)"
 SERVER = "give such as http://127.0.0.1:5000"
+FAULTS = {sqlite3.SQLITE_CORRUPT: "damaged", sqlite3.SQLITE_NOTADB: "none"}
 LOCAL_UI = "http://127.0.0.1:5000"  # where `mlflow ui` listens unless told otherwise
 VIEW = "?workflowType=machine_learning"  # else MLflow's pages are laid out for language models
 
@@ -65,8 +69,8 @@ def absolute_uri(uri: str) -> str:
 def problem_of(uri: str) -> str | None:
     """Why no store can be at this absolute address, and what to do instead; None where there may be one.
 
-    >>> problem_of("sqlite:////srv/runs.db"), problem_of("http://host:5000"), problem_of("postgresql+psycopg://host/db")
-    (None, None, None)
+    >>> problem_of("http://host:5000"), problem_of("https://me:secret@host/mlflow")
+    (None, None)
     >>> problem_of("http://host:x")
     'no such port; give such as http://127.0.0.1:5000'
     """
@@ -82,18 +86,35 @@ def problem_of(uri: str) -> str | None:
             return "sqlite has three slashes before its path; give a path that ends in .db"
         if sqlite_path(uri).is_dir():
             return "is a folder; give a path that ends in .db"
-        return {"older": outdated(uri), "newer": NEWER, "foreign": FOREIGN}.get(_made_by(sqlite_path(uri)))
-    if scheme in SCHEMES or scheme in {entry.name for entry in entry_points(group="mlflow.tracking_store")}:
+        return _problem_of_file(uri, sqlite_path(uri))
+    if scheme in (DATABRICKS, *DATABASES):
+        return lacking(uri, scheme)
+    if scheme in {entry.name for entry in entry_points(group="mlflow.tracking_store")}:
         return None
     if "://" in uri and scheme != "file":
         return (
-            f"no such kind of store; a path that ends in .db, http://, https:// or a database: {', '.join(SCHEMES[:3])}"
+            f"no such kind of store; a path that ends in .db, http://, https:// or a database: {', '.join(DATABASES)}"
         )
     if os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1"):
         return None
     is_folder = os.path.isdir(urllib.parse.unquote(uri.removeprefix("file://")))  # noqa: PTH112 (it may be closed to us)
     turned = " (mlflow migrate-filestore turns one into a database)" if is_folder else ""
     return f"MLflow takes no folder as a store; give a path that ends in .db, or a server's address{turned}"
+
+
+def _problem_of_file(uri: str, file: Path) -> str | None:
+    known = {
+        "older": outdated(uri),
+        "newer": NEWER,
+        "foreign": FOREIGN,
+        "damaged": f"it is damaged; {DAMAGED}",
+        "none": f"no database; {NO_DATABASE}",
+    }
+    there = next((path for path in (file, *file.parents) if os.path.lexists(path)), file.parent)
+    folder = file.parent if there == file else there  # beside a database lies its journal
+    if any(os.path.exists(path) and not os.access(path, os.W_OK) for path in (there, folder)):  # noqa: PTH110
+        return f"it cannot be written; {UNWRITABLE}"
+    return known.get(_made_by(file))
 
 
 def outdated(uri: str) -> str:
@@ -103,7 +124,8 @@ def outdated(uri: str) -> str:
 
 def _made_by(database: Path) -> str:
     """Who made a SQLite store that holds something: an ``older`` or ``newer`` MLflow than the installed one, which is
-    not imported, or another program (``foreign``); "" where that MLflow opens it as it is."""
+    not imported, or another program (``foreign``), or nobody (``none``); ``damaged`` where the file has been, and ""
+    where that MLflow opens it as it is."""
     package = find_spec("mlflow")
     if package is None or package.origin is None or not os.path.isfile(database):  # noqa: PTH113 (or may not be seen)
         return ""
@@ -118,8 +140,8 @@ def _made_by(database: Path) -> str:
             if "alembic_version" not in tables:
                 return "older"  # MLflow's first versions noted none
             found = reader.execute("SELECT version_num FROM alembic_version").fetchone()
-    except sqlite3.Error:  # no store, or one that does not answer now
-        return ""
+    except sqlite3.Error as error:  # one that does not answer now, but for these two
+        return FAULTS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")
     steps = (Path(package.origin).parent / "store" / "db_migrations" / "versions").glob("*.py")
     texts = [step.read_text(encoding="utf-8") for step in steps]
     if found is None or any(f'down_revision = "{found[0]}"' in text for text in texts):

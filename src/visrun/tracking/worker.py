@@ -17,13 +17,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from visrun.console import log_bug
 from visrun.errors import VisrunError
 from visrun.result import Ending
+from visrun.signals import asked
 from visrun.tracking import STATUSES, Data
-from visrun.tracking.client import import_shared, is_temporary
-from visrun.tracking.names import AT, one_line
+from visrun.tracking.client import import_shared, is_temporary, is_told
+from visrun.tracking.jobs import KINDS, RANKS, Job
+from visrun.tracking.names import AT, one_line, read_record
 from visrun.tracking.pulse import Pulse
 from visrun.tracking.store import Store
 from visrun.tracking.uris import command, is_local, link, without_password
@@ -37,34 +40,6 @@ REMOTE_LIMIT, LOCAL_LIMIT = 60.0, 600.0  # seconds that finish() waits for all a
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between two tries while the run trains
 TELL_SECONDS = 30.0  # of tries in vain, after which a person is told: it may be theirs to mend
 SAMPLE_SECONDS = 10.0  # between two samples of the system's metrics
-KINDS = {
-    "params": ("the parameters", "the parameters"),
-    "epoch": ("the metrics of one epoch", "the metrics of {} epochs"),
-    "values": ("some values", "some values"),
-    "summary": ("the final values", "the final values"),
-    "file": ("one file", "{} files"),
-    "data": ("what data it reads", "what data it reads"),
-    "tags": ("some tags", "some tags"),
-    "model": ("the model", "the model"),
-    "run": ("the end of another run", "the ends of {} other runs"),
-    "status": ("the final status", "the final status"),
-}
-
-
-RANKS = {"status": 1, "file": 2, "model": 3, "": 4}  # the order of what waits; all else goes first
-
-
-class Job(NamedTuple):
-    """One thing to write: its rank, its number among all, what it is (a key of KINDS, "" for the end), and how.
-
-    ``since`` is when it was first tried in vain, 0 before.
-    """
-
-    rank: int
-    number: int
-    kind: str
-    run: Callable[[], None]
-    since: float = 0.0
 
 
 class MlflowTracker:
@@ -168,6 +143,11 @@ class MlflowTracker:
         """Enqueue the end of a run whose process died."""
         self._put("run", lambda: self._store.end_run(record, status, STATUSES[status], reason))
 
+    def drop_run(self, record: Path) -> None:
+        """Enqueue the deletion of a run that holds nothing."""
+        run_id = read_record(record, self.uri)
+        self._put("run", lambda: self._store.drop_run(run_id))
+
     def finish(self, status: Ending, reason: str | None = None) -> str | None:
         """Write what is left and stop the thread; see ``Tracker.finish``."""
         if self._thread is None or self._closing.is_set():
@@ -180,12 +160,16 @@ class MlflowTracker:
             self._until = self._since + self._limit + self._allowed - self._patience
         self._closing.set()
         self._put("", lambda: None)
+        before = asked()
         while not self._done.wait(0.02):
+            stopped = asked() != before
             now, since = time.monotonic(), self._since
             if now > self._until:
                 self._reason = "it answers too slowly"
             late = now > self._until or now - since > self._allowed
-            if late or (self._pulse.stopped(since) and self._since == since):
+            if stopped:
+                self._reason = "it was stopped on the way"
+            if stopped or late or (self._pulse.stopped(since) and self._since == since):
                 self._abandoned.set()
                 break
         warning = self._warning(status)
@@ -276,11 +260,12 @@ class MlflowTracker:
             except Exception as error:  # whatever happens to the tracker, the run goes on
                 self._reason = one_line(error)
                 lasting = not is_temporary(error)
+                if not is_told(error):
+                    log_bug(f"MLflow did not take {what}", error)
                 if lasting:
                     self._troubles.setdefault(True, f"did not take {what}: {self._reason}")
                 elif time.monotonic() - since > TELL_SECONDS:
-                    told = f"has not taken {what} so far: {self._reason}; it is tried again"
-                    self._troubles.setdefault(False, told)
+                    self._troubles.setdefault(False, f"has not taken {what} so far: {self._reason}; it is tried again")
                 if last or lasting or self._abandoned.is_set():
                     return False
                 self._closing.wait(self._pause)

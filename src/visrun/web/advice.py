@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from visrun.hyperparameters import Hyperparameters
+from visrun.text import plural
 from visrun.web.catalog import POWERS
 
 FAR = 20.0  # times a default above or below which a learning rate is unusual
@@ -27,7 +28,9 @@ def advice(values: Hyperparameters, defaults: Mapping[str, Any]) -> dict[str, st
         found["warmup_epochs"] = f"warmup_epochs={values.warmup_epochs}: half of the run's {values.max_epochs} or more"
     if values.early_stopping_patience >= values.max_epochs:
         patience = f"early_stopping_patience={values.early_stopping_patience}"
-        found["early_stopping_patience"] = f"{patience}: a run of {values.max_epochs} epochs never stops early"
+        found["early_stopping_patience"] = (
+            f"{patience}: a run of {plural(values.max_epochs, 'epoch')} never stops early"
+        )
     rate, usual = values.learning_rate, float(defaults["learning_rate"])
     if not usual / FAR <= rate <= usual * FAR:
         side = "above" if rate > usual else "below"

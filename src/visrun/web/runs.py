@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -170,14 +171,22 @@ def reason(facts: Facts) -> str:
         return noted
     if facts.cut_off:
         return facts.why_cut_off
-    said = [line for line in tail(facts.folder / CONSOLE) if line.startswith(ERROR)]
-    if said and code not in (0, None):
-        return said[-1].removeprefix(ERROR)
+    if (said := refusals(facts)) and code not in (0, None):
+        return said[-1]
     if broken := _broken(facts):
         return broken
     if facts.state == "unfinished":
         return f"its process was ended by signal {-code}" if code is not None and code < 0 else "its process died"
     return ""
+
+
+def refusals(facts: Facts) -> list[str]:
+    """What the command said last was wrong, a line each; earlier commands may have been refused as well."""
+    lines = reversed(tail(facts.folder / CONSOLE))
+    said = list(
+        takewhile(lambda line: line.startswith(ERROR), dropwhile(lambda line: not line.startswith(ERROR), lines))
+    )
+    return [line.removeprefix(ERROR) for line in reversed(said)]
 
 
 def _broken(facts: Facts) -> str:

@@ -15,7 +15,7 @@ from visrun.config.compose import Resolved, check_sweep
 from visrun.config.fields import extra, one_of, show
 from visrun.config.overrides import PATHS
 from visrun.config.ready import spaces, spelt
-from visrun.config.setting_rules import entry_of
+from visrun.config.setting_rules import entry_of, facts_of, is_read
 from visrun.config.sweeper import AUTO, N_JOBS, N_TRIALS, PRUNERS, USUAL_TRIALS, count_problems
 from visrun.errors import ConfigError
 from visrun.hyperparameters import Hyperparameters
@@ -46,11 +46,19 @@ def offered(form: Form, composer: Composer) -> dict[str, Any]:
         "ready": ready,
         "unfit": unfit,
         "fields": spaces(content, **_facts(form.resolved), name="form"),
+        "unread": _unread(form, ranged, listed["model"]["choices"]),
         "pruners": list(PRUNERS),
         "usual": USUAL_TRIALS,
         "slots": max(1, len(gpus())),
         "cores": cores(),
     }
+
+
+def _unread(form: Form, names: Sequence[str], models: Sequence[str]) -> list[str]:
+    """Of ``names`` those that a run reads with none of ``models``: varied together with the model, they do nothing."""
+    values, settings = form.resolved.hyperparameters, form.resolved.settings.model_dump()
+    facts = [facts_of(values, {**settings, "model": {**settings["model"], "name": model}}) for model in models]
+    return [name for name in names if facts and not any(is_read(name, known) for known in facts)]
 
 
 def _listed(form: Form, composer: Composer) -> dict[str, dict[str, list[Any]]]:

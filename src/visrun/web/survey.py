@@ -17,10 +17,11 @@ from typing import Any
 
 from visrun.config import plugins
 from visrun.config.fields import one_of
+from visrun.console import log_bug, logged
 from visrun.data import demo, files, recognise
 from visrun.data.records import Dataset
 from visrun.data.threads import Stages, untold
-from visrun.errors import DataError, UserError
+from visrun.errors import DataError, UserError, VisrunError, first_line
 from visrun.folders import cache_folder
 from visrun.survey.look import Service, look
 from visrun.survey.pictures import samples
@@ -34,6 +35,7 @@ THUMBNAILS = 12
 BINS = 12
 MOST_BARS = 60  # classes of a histogram
 MOST_LINES = 40  # problems that are shown
+LOOK_LOG = "look.log"  # in the cache, of looks that ended by an error of the code's own
 QUALITY = 82  # of a thumbnail's JPEG
 
 
@@ -131,7 +133,19 @@ def main() -> None:
         except UserError as error:
             tell("error", str(error).splitlines())
         except Exception as error:
-            tell("crash", f"{type(error).__name__}: {error}")
+            tell("crash", f"{type(error).__name__}: {first_line(error)}{_noted(error)}")
+
+
+def _noted(error: Exception) -> str:
+    """Where the traceback is to be read, in words; "" where no log can be written."""
+    log = cache_folder() / LOOK_LOG
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with logged(log):
+            log_bug("the look at the dataset failed", error)
+    except (OSError, VisrunError):
+        return ""
+    return f" (see {log})"
 
 
 def _found(asked: Mapping[str, Any], *, progress: Stages) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from visrun.config import setting_rules
 from visrun.config.fields import flatten
+from visrun.errors import UserError
 from visrun.files import read_object, read_plain
 from visrun.hyperparameters import defaults
 from visrun.numbers import evenly, numbers_of
@@ -21,9 +22,10 @@ from visrun.record.sweep_files import ATTRIBUTE, IMPORTANCE, JOURNAL, LEAD
 from visrun.record.sweep_table import FACTS, SETTLED, finite_in, table_of
 from visrun.result import ENDINGS
 from visrun.run_files import FILE_NAME, METRICS, PLOTS
+from visrun.text import plural
 from visrun.web.library import Library
 from visrun.web.processes import going_on
-from visrun.web.runs import ends, log_lines, pictures
+from visrun.web.runs import ends, log_lines, pictures, refusals
 from visrun.web.state import TELLING, Facts, folder_facts, is_complete, repeat_of, rows_of
 
 # In a line of a study's journal: what everybody has to know of the study.
@@ -67,6 +69,7 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
     over = is_complete(ended - (counts["failed"] if repeat is not None else 0), wanted)  # a repeat runs those again
     onward = going_on(facts, library.cwd, library.always, library.roots)
     reason, ended_badly = ending(facts, ended=ended, failed=counts["failed"], wanted=wanted)
+    refused = ended_badly and facts.exit_code == UserError.exit_code
     return {
         "task": task,
         "folder": str(folder),
@@ -90,7 +93,7 @@ def detail(folder: Path, library: Library) -> dict[str, Any]:
         **ends(facts, badly=ended_badly),
         "can_stop": facts.pid is not None and not facts.stopping,
         "over": over,
-        "can_resume": not facts.living and bool(onward.words) and not over,
+        "can_resume": not facts.living and bool(onward.words) and not over and (ended > 0 or not refused),
     }
 
 
@@ -105,14 +108,17 @@ def counted(trials: Sequence[Mapping[str, Any]], table: Collection[int]) -> Coun
 def ending(facts: Facts, *, ended: int, failed: int, wanted: object) -> tuple[str, bool]:
     """Why a sweep ended, "" where nothing went wrong, and whether it ended badly.
 
-    Exit code 1 says that a trial failed, or that the sweep itself did; one that came to its end did not.
+    What was refused says what is wrong. Exit code 1 says that a trial failed, or that the sweep itself did; one that
+    came to its end did not.
     """
     if not facts.ended_badly:
         return facts.why_cut_off, False
+    if facts.exit_code == UserError.exit_code and (wrong := refusals(facts)):
+        return "; ".join(wrong), True
     if facts.exit_code != 1 or not failed:
         return "The sweep has failed.", True
     whole = not isinstance(wanted, int) or ended >= wanted
-    return f"{failed} of {ended} trials failed.", failed == ended or not whole
+    return f"{failed} of {plural(ended, 'trial')} failed.", failed == ended or not whole
 
 
 def study_of(folder: Path) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def read(root: Path, *, group: str | None = None) -> Listing:
     warnings += [f"columns not read: {some(unread)}"] if unread else []
     if not root.is_file():
         warnings += bare_splits(root, splits, used, mend="add {split}.csv")
-        warnings += common.left_over("images", object_rows.unnamed(used), root, lacking="a row in a table")
+        warnings += common.left_over("image", object_rows.unnamed(used), root, lacking="a row in a table")
     return Listing(splits=splits, classes=names, problems=(*problems, *wrong), warnings=tuple(warnings))
 
 

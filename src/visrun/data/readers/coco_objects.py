@@ -13,6 +13,7 @@ from visrun.data import files
 from visrun.data.listing import Problem
 from visrun.data.opening import MAX_PIXELS
 from visrun.data.outlines import Outline, Rle, counts_of
+from visrun.text import are, plural
 
 NOT_WRITTEN = (np.nan,) * 4
 FEW = 0.05  # of all objects: so many may well be crowds, of which COCO itself has 1 %
@@ -70,7 +71,7 @@ def turned(sources: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> list[s
     if not found:
         return []
     where, place, entry = found[0]
-    told = f"{len(found):,} boxes are turned (attributes.rotation) and taken as if they were not"
+    told = f"{plural(len(found), 'box')} {are(len(found))} turned (attributes.rotation) and taken as if they were not"
     return [f"{told}, such as {where} {_named(entry, place)}; export CVAT for images 1.1, which has their corners"]
 
 

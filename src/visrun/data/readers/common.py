@@ -17,7 +17,7 @@ from visrun.data.folder_names import IMAGES
 from visrun.data.marks import Marks
 from visrun.data.splits import ALL
 from visrun.errors import DataError
-from visrun.text import composed, some
+from visrun.text import are, composed, plural, some
 
 Pair = tuple[str, Path, Path]  # split, folder of images, folder of labels
 Size = tuple[int, int]  # (width, height)
@@ -236,9 +236,11 @@ def unmarked(name: str, marks: Iterable[str]) -> str:
 
 
 def left_over(what: str, rest: Iterable[Path], root: Path, *, lacking: str = "an image") -> tuple[str, ...]:
-    """A warning of the ``what`` (label files, masks, ...) that have nothing which they belong to, if any."""
+    """A warning of each ``what`` (label file, mask, ...) that has nothing which they belong to, if any."""
     every = sorted((files.shown(path, root) for path in rest), key=files.natural)
-    return (f"{len(every)} {what} without {lacking} are left out, such as {every[0]}",) if every else ()
+    if not every:
+        return ()
+    return (f"{plural(len(every), what)} without {lacking} {are(len(every))} left out, such as {every[0]}",)
 
 
 def class_ids(top: Path, *folders: Path) -> tuple[str, ...]:
@@ -272,7 +274,7 @@ def class_names(*folders: Path) -> tuple[str, ...]:
 
 def no_class(name: str, names: Sequence[str]) -> str:
     """What is wrong with an object of a class that the dataset does not name."""
-    return f"class {name!r} is none of {len(names)} classes ({some(names, 3)})"
+    return f"class {name!r} is none of {plural(len(names), 'class')} ({some(names, 3)})"
 
 
 def sorted_names(found: set[str]) -> tuple[str, ...]:

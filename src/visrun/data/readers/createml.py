@@ -50,7 +50,7 @@ def read(root: Path) -> Listing:
                 problems.append(Problem(made.where, f"{image} stands twice"))
     names = common.class_names(base) or class_names(pictures)
     splits, wrong, used = listed(pictures, of_split, names, base)
-    warnings = common.left_over("jsons", others, base, lacking="a split in their name")
+    warnings = common.left_over("json", others, base, lacking="a split in their name")
     warnings += bare_splits(root, splits, used, mend="export their annotations")
     return Listing(splits=splits, classes=names, problems=(*problems, *wrong), warnings=warnings)
 

@@ -17,6 +17,7 @@ from visrun.data.readers.shapes import Shapes, form_of, left_out, marks_of
 from visrun.data.splits import ALL
 from visrun.data.xmltree import Tag
 from visrun.errors import DataError
+from visrun.text import are, plural
 
 FOLDERS = ("annotations",)
 LARGEST = 1_000_000_000  # bytes
@@ -91,7 +92,7 @@ def read(root: Path) -> Listing:
     used = {record.image for records in splits.values() for record in records}
     warnings += bare_splits(root, splits, used, mend="export their annotations")
     warnings += left_out(every)
-    warnings += common.left_over("xml files", others, base, lacking="a split in their name")
+    warnings += common.left_over("xml file", others, base, lacking="a split in their name")
     return Listing(splits=splits, classes=names, problems=tuple(problems), warnings=tuple(warnings))
 
 
@@ -132,7 +133,8 @@ def _rows(sources: Sequence[Source], base: Path) -> tuple[dict[str, list[Row]], 
             shapes = cvat_shapes.parse(image, files.shown(source.file, base))
             rows.setdefault(split, []).append(Row(source.file, image.line, shapes))
     told = [
-        f"{n} images of {f'the subset {subset!r}, which is no split,' if subset else 'no subset'} are left out"
+        f"{plural(n, 'image')} of {f'the subset {subset!r}, which is no split,' if subset else 'no subset'} {are(n)} "
+        "left out"
         for subset, n in rest.items()
     ]
     return rows, told

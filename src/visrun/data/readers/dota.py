@@ -73,7 +73,7 @@ def read(root: Path) -> Listing:
         parts = mapped(partial(_parse, root=root), list(certain.values()), path=lambda path: path or root)
         parsed.setdefault(split, []).extend(zip(certain, parts, strict=True))
     rest = {path for _, _, labels in pairs for path in _texts(labels)} - used
-    warnings += common.left_over("label files", filter(_holds_objects, rest), root)
+    warnings += common.left_over("label file", filter(_holds_objects, rest), root)
     every = [lines for rows in parsed.values() for _, lines in rows]
     names = common.class_names(root) or common.sorted_names({name for lines in every for name in lines.names})
     splits: dict[str, list[Record]] = {}

@@ -14,7 +14,7 @@ from visrun.data.listing import Listing, Problem, Record
 from visrun.data.readers import common
 from visrun.data.splits import ALL
 from visrun.errors import DataError
-from visrun.text import composed
+from visrun.text import are, composed, plural
 
 _NUMBER = r"[ ._-]*(?:\(\d+\)|(?<!\d)\d+)"  # whole: parts of numbers would be tried without end
 _CLASS = re.compile(rf"(?:\d+[ ._-]+)?(?P<name>.*?[^\W\d_].*?)(?:{_NUMBER})*")
@@ -62,7 +62,10 @@ def read(root: Path) -> Listing:
     classes = common.sorted_names({row.target for rows in splits.values() for row in rows})
     index = {name: i for i, name in enumerate(classes)}
     found = {split: [Record(row.image, index[row.target], row.where) for row in rows] for split, rows in splits.items()}
-    lines = [f"{count:,} images in {place}/ whose names say no class are left out" for place, count in bare.items()]
+    lines = [
+        f"{plural(count, 'image')} in {place}/ whose names say no class {are(count)} left out"
+        for place, count in bare.items()
+    ]
     return Listing(splits=found, classes=classes, problems=tuple(problems), warnings=tuple(lines))
 
 

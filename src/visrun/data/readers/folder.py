@@ -13,7 +13,7 @@ from visrun.data.readers import class_folders, file_names, inspected, label_list
 from visrun.data.readers.class_folders import Level, Parts
 from visrun.data.splits import ALL
 from visrun.errors import DataError
-from visrun.text import composed, some
+from visrun.text import are, composed, plural, some
 
 FEWEST = 5  # folders, most of them with a single image, that are those of images and no classes
 
@@ -162,7 +162,8 @@ def _beside(labels: Sequence[Path], root: Path) -> list[str]:
     """A line on files that may say more of the images than their folders do."""
     if not labels:
         return []
-    told = f"{len(labels):,} files named as the image beside them are not read, such as {files.shown(labels[0], root)}"
+    count, first = plural(len(labels), "file"), files.shown(labels[0], root)
+    told = f"{count} named as an image beside {are(len(labels))} not read, such as {first}"
     return [f"{told}: if they label objects, put images and labels into one folder, or into train/ and val/"]
 
 

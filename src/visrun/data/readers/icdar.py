@@ -73,8 +73,8 @@ def read(root: Path) -> Listing:
         problems += shapes.problems
         if not shapes.problems:
             splits[split].append(Record(image, marks_of(shapes, "quads", {CLASS: 0}), files.shown(image, root)))
-    warnings = common.left_over("texts", lost, root)
-    warnings += common.left_over("images", bare, root, lacking=f"a text {MARK}NAME.txt")
+    warnings = common.left_over("text", lost, root)
+    warnings += common.left_over("image", bare, root, lacking=f"a text {MARK}NAME.txt")
     return Listing(splits=splits, classes=(CLASS,), problems=tuple(problems), warnings=warnings)
 
 

@@ -14,7 +14,7 @@ from visrun.data.folder_names import IMAGES, MASKS_OF_DEFECTS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.readers import common, mask_places
 from visrun.data.verdicts import CLASSES, Verdict, is_good
-from visrun.text import composed
+from visrun.text import are, composed, plural
 
 MARKS = ("_mask", "")  # what a mask's stem carries after its image's
 BESIDE = ("_cp_masks", *mask_places.BESIDE)  # likewise, of a mask that lies beside its image; the first is Cellpose's
@@ -80,7 +80,7 @@ def parted(paths: Iterable[Path]) -> tuple[list[Path], dict[Path, tuple[Path, ..
 def left_out(masks: Sequence[Path], root: Path) -> tuple[str, ...]:
     """A line on masks beside images that are not used, if any."""
     shown = files.shown(masks[0], root) if masks else ""
-    return (f"{len(masks):,} masks beside images are left out, such as {shown}",) if masks else ()
+    return (f"{plural(len(masks), 'mask')} beside images {are(len(masks))} left out, such as {shown}",) if masks else ()
 
 
 @dataclass
@@ -174,7 +174,7 @@ class Found:
         """All of it; masks that no defective image has are said."""
         every = {mask for home in self.homes for mask in files.images(home)} - self.used
         rest = (mask for mask in every if not any(map(is_good, mask.relative_to(root).parts[:-1])))
-        lines = common.left_over("masks", rest, root)
+        lines = common.left_over("mask", rest, root)
         return Listing(
             splits=self.splits,
             classes=CLASSES,

@@ -71,7 +71,7 @@ def read(root: Path, *, boxed: bool = True) -> Listing:
         problems += made.problems
         if not made.problems:
             splits[split].append(Record(image, marks_of(made, "boxes", index), files.shown(image, root)))
-    warnings += common.left_over("label files", rest, root)
+    warnings += common.left_over("label file", rest, root)
     return Listing(splits=splits, classes=classes, problems=tuple(problems), warnings=warnings)
 
 

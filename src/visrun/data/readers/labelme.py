@@ -20,7 +20,7 @@ from visrun.data.readers.shapes import Shapes, form_of, left_out, marks_of
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.errors import DataError
-from visrun.text import composed
+from visrun.text import are, composed, plural
 
 LOOKED_AT = 3  # jsons of a folder likewise
 _LOOK = re.compile(rb'"shapes"\s*:\s*\[|"image(Path|Data)"\s*:')
@@ -83,9 +83,9 @@ def read(root: Path) -> Listing:
     warnings += (
         *left_out(every),
         *_bare(bare, root),
-        *common.left_over("images", rest, root, lacking="a json in their folder"),
+        *common.left_over("image", rest, root, lacking="a json in their folder"),
     )
-    warnings += common.left_over("jsons of other kinds", (path for _, _, others in found for path in others), root)
+    warnings += common.left_over("foreign json", (path for _, _, others in found for path in others), root)
     return Listing(splits=splits, classes=names, problems=tuple(problems), warnings=warnings)
 
 
@@ -207,4 +207,5 @@ def _unlabelled(place: Place, lone: Sequence[Path], used: set[Path]) -> tuple[li
 def _bare(bare: Sequence[Path], root: Path) -> Iterator[str]:
     """A line on images that nothing labels."""
     if bare:
-        yield f"{len(bare)} images without a json are taken to show nothing, such as {files.shown(bare[0], root)}"
+        count, first = plural(len(bare), "image"), files.shown(bare[0], root)
+        yield f"{count} without a json {are(len(bare))} taken to show nothing, such as {first}"

@@ -23,6 +23,7 @@ from visrun.data.readers import json_keys
 from visrun.data.readers.common import Size, size_in
 from visrun.data.readers.shapes import Shape, Shapes, ellipse, gather, placed
 from visrun.errors import DataError
+from visrun.text import plural
 
 KEYS = ("shapes", "imagePath", "imageData")  # any of which tells a LabelMe json
 NO_OBJECTS = ("line", "linestrip", "point", "points")
@@ -132,7 +133,7 @@ def _points(written: Any) -> Floats:
 
 def _require(kind: str, points: Floats, *counts: int) -> None:
     if len(points) not in counts:
-        raise ValueError(f"a {kind} of {len(points)} points: it has {' or '.join(map(str, counts))}")
+        raise ValueError(f"a {kind} of {plural(len(points), 'point')}: it has {' or '.join(map(str, counts))}")
 
 
 def _outlined(spot: int, name: str, outline: Outline) -> Shape:

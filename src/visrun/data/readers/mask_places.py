@@ -139,7 +139,7 @@ def _deeper(parts: Sequence[Part], root: Path) -> tuple[str, ...]:
     homes = [part.home for part in parts]
     below = (image for part in parts for image in files.images(part.folder) if image not in used)
     rest = (image for image in below if not any(image.is_relative_to(home) for home in homes))
-    return common.left_over("images", rest, root, lacking="a mask")
+    return common.left_over("image", rest, root, lacking="a mask")
 
 
 def _single(pairs: Sequence[common.Pair], root: Path) -> Sequence[common.Pair]:

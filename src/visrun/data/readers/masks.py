@@ -16,7 +16,7 @@ from visrun.data.readers.mask_places import Part
 from visrun.data.threads import mapped
 from visrun.data.verdicts import CLASSES, Verdict
 from visrun.errors import DataError
-from visrun.text import some
+from visrun.text import are, plural, some
 
 
 def recognise(root: Path) -> bool:
@@ -86,7 +86,7 @@ def _listing(
         problems += wrong
         every.update(masks)
         used |= taken
-    warnings += common.left_over("masks", every - used, root)
+    warnings += common.left_over("mask", every - used, root)
     return Listing(splits=splits, problems=tuple(problems), warnings=warnings)
 
 
@@ -125,7 +125,7 @@ def verdicts_of(listing: Listing) -> Listing:
         for split, records in listing.splits.items()
     }
     bare = len(every) - len(masks)
-    told = (f"{bare:,} images without a mask are taken to be good",) if bare else ()
+    told = (f"{plural(bare, 'image')} without a mask {are(bare)} taken to be good",) if bare else ()
     return replace(listing, splits=splits, classes=CLASSES, warnings=(*listing.warnings, *told))
 
 

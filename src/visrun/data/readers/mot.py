@@ -120,7 +120,7 @@ def _bare(every: Sequence[tuple[str, Path]], root: Path) -> list[str]:
         if split not in ("test", ALL):
             raise DataError(f"{folder}: frames of {split} without {TRUTH}: add it, or move the sequence out of {root}")
     paths = (folder for _, folder in bare)
-    return list(common.left_over("sequences", paths, root, lacking=TRUTH))
+    return list(common.left_over("sequence", paths, root, lacking=TRUTH))
 
 
 def _once(held: Sequence[tuple[str, Path]]) -> tuple[list[tuple[str, Path]], list[str]]:

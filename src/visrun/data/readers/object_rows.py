@@ -12,6 +12,7 @@ from visrun.data.readers import common, table_text
 from visrun.data.readers.boxed import Picture, Pictures
 from visrun.data.readers.table_text import Rows
 from visrun.data.splits import ALL
+from visrun.text import plural
 
 _ODD = re.compile(r"\\|//|/$|(^|/)\.(/|$)")  # in a path that is not written in the plainest way
 
@@ -61,7 +62,7 @@ def gathered(
             picture.member = picture.member or cells[member]
         try:
             if len(row) != len(names):
-                raise ValueError(f"{len(row)} cells, the header has {len(names)}")
+                raise ValueError(f"{plural(len(row), 'cell')}, the header has {len(names)}")
             add(picture, line, row)
         except ValueError as error:
             picture.problems.append(Problem(where, str(error)))

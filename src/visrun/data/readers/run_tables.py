@@ -68,7 +68,7 @@ def read(root: Path, *, group: str | None = None) -> Listing:
     warnings = [f"{files.shown(file, base)} has no split in its name and is left out" for file in others]
     warnings += [f"ids are named by the list of classes, in which 0 is {known[0]}"] if known else []
     if blank:
-        warnings += common.left_over("images", object_rows.unnamed(used), base, lacking="a row in a table")
+        warnings += common.left_over("image", object_rows.unnamed(used), base, lacking="a row in a table")
     else:
         warnings += _add_blank(splits, used, base)
     warnings += bare_splits(root, splits, used, mend="add {split}.csv")

@@ -14,6 +14,7 @@ from visrun.data.marks import Marks, around, spot_in
 from visrun.data.objects import corners_of
 from visrun.data.outlines import Floats, Outline, Rle, pixels, rle_of
 from visrun.data.readers.common import Size
+from visrun.text import are, plural
 
 ROUND = 64  # corners of the polygon that stands for a circle or an ellipse
 
@@ -95,7 +96,11 @@ def left_out(every: Sequence[Shapes]) -> tuple[str, ...]:
     """A line on the shapes that are no objects, if any."""
     counts = sum((shapes.others for shapes in every), Counter[str]())
     kinds = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
-    return (f"{counts.total()} shapes that are no objects are left out ({kinds})",) if counts else ()
+    return (
+        (f"{plural(counts.total(), 'shape')} without an object {are(counts.total())} left out ({kinds})",)
+        if counts
+        else ()
+    )
 
 
 def marks_of(shapes: Shapes, form: str, index: Mapping[str, int]) -> Marks:

@@ -15,7 +15,7 @@ from visrun.data.readers.table_text import Rows, cells_of, head, mark_in, no_spl
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 from visrun.near import did_you_mean
-from visrun.text import some
+from visrun.text import plural, some
 
 TABLES = frozenset({".csv", ".tsv"})
 _SPLIT_COLUMN = "split"
@@ -145,7 +145,7 @@ def _open(file: Path, shown: str, *, least: int) -> Table:
         if len(row) == len(columns):
             whole.append((line, row))
             continue
-        what = f"{len(row)} cells, the header has {len(columns)}"
+        what = f"{plural(len(row), 'cell')}, the header has {len(columns)}"
         if file.suffix.lower() in files.TEXT:
             what = f"no line of an image and its class: {row[0][:60]!r}"
         cut.append(Problem(f"{shown}:{line}", what))

@@ -12,6 +12,7 @@ from visrun.data.readers import common, voc_instances, voc_objects
 from visrun.data.readers.voc_lists import listed
 from visrun.data.splits import ALL
 from visrun.errors import DataError
+from visrun.text import are, plural
 
 IMAGES, MASKS, LISTS = "JPEGImages", voc_instances.CLASSES, "ImageSets/Segmentation"
 # By id; the masks' 255 is the border between objects.
@@ -82,7 +83,7 @@ def _masks(root: Path) -> Listing:
         classes=labelmap.class_names(home) or labelmap.class_names(root) or labelmap.colour_names(masks.values()),
         usual_classes=VOC_CLASSES,
         problems=tuple(problems),
-        warnings=(f"{unused} masks that no list of {LISTS} names are left out",) if unused else (),
+        warnings=(f"{plural(unused, 'mask')} that no list of {LISTS} names {are(unused)} left out",) if unused else (),
     )
 
 

@@ -22,7 +22,7 @@ from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.data.xmltree import Tag
 from visrun.errors import DataError
-from visrun.text import composed
+from visrun.text import are, composed, plural
 
 LISTS = ("ImageSets/Main", "ImageSets", "ImageSets/Segmentation")
 TURNED = "oriented bounding boxes"  # DIOR-R's, in Annotations/ beside upright ones of the same objects
@@ -117,7 +117,7 @@ def read(root: Path) -> Listing:
     parsed = {split: _with_ships_named(rows, homes[0], root) for split, rows in parsed.items()}
     names = known or common.sorted_names(_named(parsed))
     splits, strange = _records(parsed, names, root)
-    left = [f"{unlisted} xml files that no list names are left out"] if unlisted else []
+    left = [f"{plural(unlisted, 'xml file')} that no list names {are(unlisted)} left out"] if unlisted else []
     left += _bare(found, root, stems=stems, used={claim.path for rows in parsed.values() for claim, _ in rows})
     return Listing(splits=splits, classes=names, problems=(*problems, *strange), warnings=tuple(left))
 
@@ -139,7 +139,7 @@ def _bare(found: Sequence[Place], root: Path, *, stems: set[str], used: set[Path
         for image in files.images(folder, deep=deep)
         if image not in used and composed(image.stem) not in stems
     }
-    warnings = common.left_over("images", rest, root, lacking="an xml file")
+    warnings = common.left_over("image", rest, root, lacking="an xml file")
     splits = {place.split for place in found}
     if ALL in splits:
         return warnings

@@ -77,7 +77,7 @@ def read(root: Path, *, only_outlines: bool) -> Listing:
     labels = Labels(plan.labels)
     label_of = _label_files(plan, labels)
     parsed, bare = _parsed(plan, label_of, root, base)
-    warnings = [*plan.warnings, *unread, *bare, *common.left_over("label files", labels.strangers(), base)]
+    warnings = [*plan.warnings, *unread, *bare, *common.left_over("label file", labels.strangers(), base)]
     every = [lines for rows in parsed.values() for _, lines in rows]
     if keypoints := yolo_lines.keypoints_in(every):
         parsed = {split: [(i, yolo_lines.without_keypoints(ls)) for i, ls in rows] for split, rows in parsed.items()}

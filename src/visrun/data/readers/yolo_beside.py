@@ -41,7 +41,7 @@ def plan(root: Path) -> Plan | None:
         images.setdefault(split, []).extend(files.images(folder, deep=False))
     used = {image for several in images.values() for image in several}
     rest = (image for image in files.images(root) if image not in used)
-    warnings = common.left_over("images", rest, root, lacking="a label file in their folder")
+    warnings = common.left_over("image", rest, root, lacking="a label file in their folder")
     folders = (root, *(folder for _, folder in parts))
     return Plan(names=common.class_ids(*folders) or _names(*folders), images=images, warnings=warnings)
 

@@ -230,10 +230,10 @@ async function plan() {
   }
 }
 
-// What the form's model does not read varies only together with the model.
+// What the form's model does not read varies only together with the model, and only where another model reads it.
 function grey() {
   const varies = rows.some((one) => one.name === "model" && one.tick.checked);
-  for (const one of rows) one.off((!varies && view.fields[one.name]?.why) || "");
+  for (const one of rows) one.off(((!varies || offer?.unread.includes(one.name)) && view.fields[one.name]?.why) || "");
 }
 
 // In the form, whose value does not count for what varies.
