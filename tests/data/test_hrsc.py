@@ -84,7 +84,7 @@ def test_without_names_ids_are_classes_and_images_without_xml_are_said(tmp_path:
     (tmp_path / "FullDataSet" / "sysdata.xml").unlink()
     listing = voc.read(tmp_path, masks=False)
     assert listing.classes == ("100000001", "100000013")
-    told = "1 images without an xml file are left out, such as FullDataSet/AllImages/100000004.bmp"
+    told = "1 image without an xml file is left out, such as FullDataSet/AllImages/100000004.bmp"
     assert told in listing.warnings
 
 

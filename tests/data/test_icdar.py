@@ -68,8 +68,8 @@ def test_one_folder_for_all_and_what_has_no_partner(tmp_path: Path) -> None:
     listing = icdar.read(tmp_path)
     assert [len(row.target) for row in listing.splits["all"]] == [1]
     assert listing.warnings == (
-        "1 texts without an image are left out, such as gt_img_2.txt",
-        "1 images without a text gt_NAME.txt are left out, such as img_3.jpg",
+        "1 text without an image is left out, such as gt_img_2.txt",
+        "1 image without a text gt_NAME.txt is left out, such as img_3.jpg",
     )
 
 

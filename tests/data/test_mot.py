@@ -80,7 +80,7 @@ def test_frames_of_one_sequence_are_held_out_together(tmp_path: Path) -> None:
     assert (
         len(names["val"]) == 1 and names["train"] | names["val"] == set("ABCDE") and not names["train"] & names["val"]
     )
-    assert "1 sequences without gt/gt.txt are left out, such as test/T" in dataset.warnings
+    assert "1 sequence without gt/gt.txt is left out, such as test/T" in dataset.warnings
     folds = records.read(tmp_path, task="object_detection", fold="2/5")
     assert len({row.image.parent.parent.name for row in folds.splits["val"]}) == 1
     with pytest.raises(DataError, match=r"only 5 groups of data\.group=sequence"):

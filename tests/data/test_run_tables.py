@@ -126,7 +126,7 @@ def test_where_rows_may_be_without_runs_images_without_a_row_are_left_out(tmp_pa
     picture(tmp_path / "train_v2" / "e.jpg", 240)
     listing = run_tables.read(tmp_path)
     assert [row.image.stem for row in listing.splits["train"]] == ["a", "b", "c", "d"]
-    assert listing.warnings == ("1 images without a row in a table are left out, such as train_v2/e.jpg",)
+    assert listing.warnings == ("1 image without a row in a table is left out, such as train_v2/e.jpg",)
 
 
 @pytest.mark.parametrize(
