@@ -23,7 +23,7 @@ from visrun.data.folder_names import (
 from visrun.data.opening import opened
 from visrun.data.readers import common, image_lists, inspected, table
 from visrun.data.readers.good import LABELS
-from visrun.data.readers.mask_places import FEWEST, NEARLY_ALL
+from visrun.data.readers.mask_names import FEWEST, NEARLY_ALL
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 from visrun.text import composed

@@ -12,13 +12,13 @@ from pathlib import Path
 from visrun.data import files
 from visrun.data.folder_names import IMAGES, MASKS_OF_DEFECTS
 from visrun.data.listing import Listing, Problem, Record
-from visrun.data.readers import common, mask_places
+from visrun.data.readers import common, mask_names
 from visrun.data.verdicts import CLASSES, Verdict, is_good
 from visrun.text import are, composed, plural
 
 MARKS = ("_mask", "")  # what a mask's stem carries after its image's
-BESIDE = ("_cp_masks", *mask_places.BESIDE)  # likewise, of a mask that lies beside its image; the first is Cellpose's
-IMAGE_MARKS = ("_img", *mask_places.IMAGE_MARKS)  # what an image's stem carries that its mask's lacks
+BESIDE = ("_cp_masks", *mask_names.BESIDE)  # likewise, of a mask that lies beside its image; the first is Cellpose's
+IMAGE_MARKS = ("_img", *mask_names.IMAGE_MARKS)  # what an image's stem carries that its mask's lacks
 PIXELS, FLAGS = "rgb", "gt"  # MVTec 3D-AD's folders in that of a kind, beside xyz/ (Bergmann et al., VISAPP 2022)
 MASK_STEM = re.compile(rf"(.+?)(?:{'|'.join(BESIDE)})(?:_?[0-9]+)?", re.IGNORECASE)
 

@@ -14,7 +14,7 @@ from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks
 from visrun.data.outlines import Numbers, Rle, boxes_of, rle_between
 from visrun.data.readers import common, instance_folders
-from visrun.data.readers.mask_places import by_image
+from visrun.data.readers.mask_names import by_image
 from visrun.data.threads import mapped
 from visrun.errors import DataError
 from visrun.text import some

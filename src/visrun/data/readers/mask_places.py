@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -13,20 +12,14 @@ from visrun.data import files
 from visrun.data.folder_names import AFTER_IMAGES, IMAGES_OF_MASKS, MASKS_OF_CLASSES
 from visrun.data.mask_classes import LOSSY
 from visrun.data.readers import common
+from visrun.data.readers.mask_names import BESIDE, IMAGE_MARKS, by_image, first_of
 from visrun.data.splits import ALL
 from visrun.errors import DataError
 from visrun.text import some
 
-# What a mask's stem may carry after its image's, and an image's where masks lack it.
-BESIDE = ("_mask", "_masks", "_gt", "_label", "_labels", "_seg", "_segmentation")
-MARKS = (*BESIDE, "_l", "_gtfine_labelids", "_gtfine_labeltrainids")
-IMAGE_MARKS = ("_sat", "_image", "_leftimg8bit")
 _OF_MASKS = re.compile(rf"(.+?)(?:[-_ ]?(?:{'|'.join(AFTER_IMAGES)}|ground[-_ ]?truth)|[-_ ]gt)")
-_NUMBERED = re.compile(rf"(.+(?:{'|'.join(BESIDE)}))_?[0-9]+", re.IGNORECASE)
 _OF_IMAGES = re.compile(r"(.*?)(?:images?|imgs?|input)")
-FEWEST, NEARLY_ALL = 3, 0.9  # pairs of images and masks, by number and share, that are no accident
 LOOKED_AT = 1000  # files of a folder, to tell what it holds
-VOTERS = 20  # masks that tell how masks are named, so that an odd one among them spoils nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,16 +163,12 @@ def _beside(split: str, folder: Path, paths: Iterable[Path], suffixes: frozenset
     masks = {
         name: path
         for name, path in every.items()
-        if path.suffix.lower() in suffixes and (bare := common.unmarked(_first(name), BESIDE)) != name and bare in names
+        if path.suffix.lower() in suffixes
+        and (bare := common.unmarked(first_of(name), BESIDE)) != name
+        and bare in names
     }
     images = [path for name, path in every.items() if name not in masks]
     return Part(split=split, folder=folder, home=folder, images=images, masks=[*masks.values()], mark=BESIDE[0])
-
-
-def _first(name: str) -> str:
-    """The name of the first of several masks of an image, as NAME_mask is of NAME_mask_1."""
-    first = _NUMBERED.fullmatch(name)
-    return first[1] if first else name
 
 
 def _without(root: Path, pairs: Sequence[common.Pair], needed: Collection[str]) -> tuple[str, ...]:
@@ -197,74 +186,3 @@ def _without(root: Path, pairs: Sequence[common.Pair], needed: Collection[str]) 
                 f"{root / name}: images of {split} without masks: add them, or move the images out of {root}"
             )
     return (f"folders whose images have no masks are left out: {some(bare)}",) if bare else ()
-
-
-def by_image(
-    folder: Path, images: Iterable[Path], home: Path, masks: Iterable[Path], *, marks: Sequence[str] = MARKS
-) -> dict[Path, list[Path]]:
-    """The masks of each image: those of its name, or of its name with one of ``marks`` behind it (perhaps numbered,
-    where they lie beside the images), in their folders; else the only one whose name differs from that in upper and
-    lower case alone. Where none is found at all, what stands around nearly every image's name in its mask's."""
-    names: dict[str, list[Path]] = {}
-    bare: dict[str, list[Path]] = {}
-    for image in images:
-        name = common.place(image, folder)
-        names.setdefault(name, []).append(image)
-        bare.setdefault(common.unmarked(name, IMAGE_MARKS), []).append(image)
-    found: dict[Path, list[Path]] = {image: [] for several in names.values() for image in several}
-    lone = []
-    for mask in masks:
-        name = common.place(mask, home)
-        own = common.unmarked(_first(name) if name not in names and home == folder else name, marks)
-        several = names.get(name) or names.get(own) or bare.get(own) or bare.get(name)
-        for image in several or ():
-            found[image].append(mask)
-        lone += [] if several else [mask]
-    alone = [image for image, several in found.items() if not several] if lone else []
-    for image, mask in dict.fromkeys(common.respelt(_names(alone, folder, IMAGE_MARKS), _names(lone, home, marks))):
-        found[image].append(mask)
-    if lone and not any(found.values()):
-        _pair_around(found, {name: several[0] for name, several in names.items() if len(several) == 1}, lone, home)
-    return found
-
-
-def _pair_around(
-    found: Mapping[Path, list[Path]], images: Mapping[str, Path], masks: Sequence[Path], home: Path
-) -> None:
-    """Give images the masks in whose names one text stands before and one behind theirs, if nearly all are one's."""
-    parts = [(mask, *common.place(mask, home).rpartition("/")[::2]) for mask in masks]
-    for before, behind in _ways(images, [(place, stem) for _, place, stem in parts[:: 1 + len(parts) // VOTERS]]):
-        pairs = [
-            (images[name], mask)
-            for mask, place, text in parts
-            if text.startswith(before) and text.endswith(behind) and len(text) > len(before + behind)
-            if (name := f"{place}/{text[len(before) : len(text) - len(behind)]}".removeprefix("/")) in images
-        ]
-        if len(pairs) >= max(FEWEST, NEARLY_ALL * len(masks)):
-            for image, mask in pairs:
-                found[image].append(mask)
-            return
-
-
-def _ways(images: Iterable[str], masks: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """What stands before and behind the name of an image in at least half of the ``masks``, the shortest first.
-
-    Args:
-        images: Their names, with folders; masks: the folder and the name of each.
-    """
-    known: dict[str, set[str]] = defaultdict(set)
-    for name in images:
-        place, _, stem = name.rpartition("/")
-        known[place].add(stem)
-    votes: Counter[tuple[str, str]] = Counter()
-    for place, stem in masks:
-        votes.update({(cut[0], cut[2]) for part in known[place] if part in stem and (cut := stem.partition(part))})
-    ways = [way for way, count in votes.items() if 2 * count >= len(masks)]
-    return sorted(ways, key=lambda way: (len("".join(way)), way))
-
-
-def _names(paths: Iterable[Path], folder: Path, marks: Iterable[str]) -> Iterator[tuple[str, Path]]:
-    """The name of each file, and that without a mark."""
-    for path in paths:
-        name = common.place(path, folder)
-        yield from ((name, path), (common.unmarked(name, marks), path))

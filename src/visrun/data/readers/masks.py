@@ -11,7 +11,7 @@ from visrun.data import files, images, labelmap
 from visrun.data.folder_names import LABELS_AS_MASKS, MASKS, MASKS_OF_CLASSES
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.mask_classes import BLURRED, LOSSY
-from visrun.data.readers import cityscapes, coco, common, labelme, mask_places
+from visrun.data.readers import cityscapes, coco, common, labelme, mask_names, mask_places
 from visrun.data.readers.mask_places import Part
 from visrun.data.threads import mapped
 from visrun.data.verdicts import CLASSES, Verdict
@@ -95,8 +95,8 @@ def _pair(
 ) -> tuple[list[Record], list[Problem], set[Path]]:
     """The records of a part, images without exactly one mask as problems, and the masks that are an image's."""
     records, problems = [], []
-    several = mask_places.by_image(part.folder, part.images, part.home, masks)
-    lossy = mask_places.by_image(part.folder, part.images, part.home, {*part.masks} - {*masks})
+    several = mask_names.by_image(part.folder, part.images, part.home, masks)
+    lossy = mask_names.by_image(part.folder, part.images, part.home, {*part.masks} - {*masks})
     for image, found in several.items():
         where = files.shown(image, root)
         if len(found) == 1:
@@ -110,7 +110,7 @@ def _pair(
             records.append(Record(image, None, where))
         else:
             name = Path(common.place(image, part.folder)).name
-            name = common.unmarked(name, mask_places.IMAGE_MARKS) + part.mark if part.mark else name
+            name = common.unmarked(name, mask_names.IMAGE_MARKS) + part.mark if part.mark else name
             problems.append(Problem(where, f"no mask {name}.png in {files.shown(part.home, root)}/"))
     return records, problems, {mask for found in several.values() for mask in found}
 
