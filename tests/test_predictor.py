@@ -71,7 +71,9 @@ def test_a_checkpoint_of_which_a_part_is_of_another_kind_is_one_line(tmp_path, o
     checkpoint.save(state, tmp_path / "best.pt")
     assert predictor.load(tmp_path / "best.pt", device="cpu").model_name == "small_resnet"
     checkpoint.save({**state, **odd}, tmp_path / "best.pt")
-    with pytest.raises(UserError, match=r"^[^\n]*/best\.pt: a part is missing or of another kind \([^\n]*: go on with"):
+    with pytest.raises(
+        UserError, match=r"^[^\n]*/best\.pt: a part is missing or of another kind \([^\n]*\); go on with"
+    ):
         predictor.load(tmp_path / "best.pt", device="cpu")
 
 

@@ -594,7 +594,7 @@ def test_a_run_that_died_after_its_training_only_concludes(photos, tmp_path, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(sitting, "conclude", die)
+        patch.setattr(conclusion, "conclude", die)
         with pytest.raises(KeyboardInterrupt):
             start(photos, folder)
     before = (folder / "metrics.jsonl").read_text()

@@ -57,6 +57,7 @@ def test_a_name_stands_in_one_line() -> None:
         (3, "unusable entry", "3 unusable entries are"),
         (2, "box", "2 boxes are"),
         (2, "patch", "2 patches are"),
+        (2, "epoch", "2 epochs are"),
         (12345, "way", "12,345 ways are"),
     ],
 )

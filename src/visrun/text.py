@@ -32,7 +32,7 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 def plural(count: int, noun: str) -> str:
     """``1 trial``, ``2,000 trials``, ``0 classes``, ``3 entries``."""
     ending = "s"
-    if noun.endswith(("s", "x", "ch")):
+    if noun.endswith(("s", "x", "tch")):
         ending = "es"
     elif noun.endswith("ry"):
         noun, ending = (noun, "") if count == 1 else (noun[:-1], "ies")
