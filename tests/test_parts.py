@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from visrun import models, parts
-from visrun.advice import warn_of_few_steps
+from visrun.advice import MOST_OF_FEW, tell_of_scratch, warn_of_few_steps
 from visrun.config.compose import resolve
 from visrun.data.listing import Record
 from visrun.data.records import Dataset
@@ -376,6 +376,36 @@ def test_the_largest_batch_that_gives_enough_steps_is_named(images: int, words: 
     train: Any = Mock(images=range(images), __len__=lambda _: -(-images // size))
     warn_of_few_steps(resolved, train, screen)
     assert f"try {named}, early_stopping_patience=0 or model.weights=FILE" in screen.warn.call_args.args[0]
+
+
+def said_of_scratch(*words: str, images: int = 100) -> list[str]:
+    resolved, screen = resolve([*words]), Mock()
+    tell_of_scratch(resolved, Mock(images=range(images)), screen)
+    return [call.args[0] for call in screen.say.call_args_list]
+
+
+@pytest.mark.parametrize(("task", "recipe"), [(name, entry.scratch) for name, entry in TASKS.items() if entry.scratch])
+def test_few_images_of_objects_and_random_weights_name_a_recipe_that_is_there(task: str, recipe: str) -> None:
+    (line,) = said_of_scratch(f"task={task}", "data.root=photos", images=MOST_OF_FEW)
+    assert said_of_scratch(f"task={task}", "data.root=photos", images=MOST_OF_FEW + 1) == []
+    assert f": recipe={recipe} learns more" in line
+    assert resolve([f"task={task}", f"recipe={recipe}"]).hyperparameters.optimizer == "adamw"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["task=object_detection", "data.root=photos", "recipe=quick"],
+        ["task=object_detection", "data.root=photos", "learning_rate=0.01"],
+        ["task=object_detection", "data.root=photos", "optimizer=adamw"],
+        ["task=object_detection", "data.root=photos", "model=fcos"],  # with which nothing was measured
+        ["task=object_detection"],  # the built-in pictures
+        ["task=segmentation", "data.root=photos"],
+    ],
+    ids=str,
+)
+def test_no_recipe_is_named_to_who_has_chosen_or_where_none_was_measured(words: list[str]) -> None:
+    assert said_of_scratch(*words) == []
 
 
 def test_images_on_the_gpu_are_counted_and_no_others() -> None:

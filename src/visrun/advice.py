@@ -17,12 +17,13 @@ from visrun.data.records import Dataset
 from visrun.device import has_amx
 from visrun.errors import ConfigError
 from visrun.models import Built
-from visrun.tables import model_entry
+from visrun.tables import TASKS, model_entry
 from visrun.tables.entries import typed
 from visrun.text import plural
 
 ENOUGH_STEPS = 300  # below which networks from random weights were seen to stay near chance
 SMALLER = (128, 64, 32, 16, 8, 4)  # batch sizes to advise; BatchNorm learns little from fewer images
+MOST_OF_FEW = 2000  # images; with 111 to 205 the recipes for random weights were measured
 FINE_TUNE = "fine_tune"  # the recipe whose learning rate is one for pretrained weights
 
 
@@ -95,6 +96,17 @@ def warn_of_few_steps(resolved: Configured, train: Batches, screen: Screen) -> N
         f"{plural(images, 'training image')} give {plural(len(train), 'step')} an epoch and {len(train) * epochs} in "
         f"all, which are few to learn from random weights: try {', '.join(remedies)} or model.weights=FILE"
     )
+
+
+def tell_of_scratch(resolved: Configured, train: Batches, screen: Screen) -> None:
+    """Name the task's recipe for random weights and few images, unless the user chose one or how steps are taken."""
+    settings = resolved.settings
+    recipe, own = TASKS[settings.task].scratch, {resolved.sources.get(key) for key in ("optimizer", "learning_rate")}
+    measured = model_entry(settings.model.name).static_shapes and len(train.images) <= MOST_OF_FEW
+    if recipe and measured and not (settings.recipe or own & {"you", "file"} or settings.data.name == "demo"):
+        screen.say(
+            f"weights are random and images few: recipe={recipe} learns more from them than the task's own values do"
+        )
 
 
 def tell_of_bf16(settings: Settings, module: nn.Module, device: torch.device, screen: Screen) -> None:

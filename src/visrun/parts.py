@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from visrun import chance, models
-from visrun.advice import warn_of_classes, warn_of_few_steps, warn_of_random, warn_of_unread, why_eager
+from visrun.advice import tell_of_scratch, warn_of_classes, warn_of_few_steps, warn_of_random, warn_of_unread, why_eager
 from visrun.build import call, load, narrow, reads
 from visrun.config.configured import Configured
 from visrun.config.fields import show
@@ -110,6 +110,7 @@ def build(
         loaders, places = build_loaders(resolved, dataset, look, device=device, screen=screen)
         if alone and facts.gradient and built.is_random:
             warn_of_few_steps(resolved, loaders["train"], screen)
+            tell_of_scratch(resolved, loaders["train"], screen)
         reference = reference_of(resolved, dataset, look, device=device) if isinstance(built.module, Settling) else None
         lessons = loaders["train"] if facts.gradient else NoSteps()
         place(built.module, device)

@@ -42,6 +42,8 @@ class TaskEntry:
         by_pixel: The metrics that are measured on the pixels of training images, so that one of another size is another
             ruler; of ``iou/road`` it names ``iou``.
         threshold: What happens from the score on that ``visrun predict`` takes as ``threshold=``; "" = it takes none.
+        scratch: The recipe that learns more than the task's own values where weights are random and images few; "" =
+            none is known.
         class_threshold: What happens from the probability of a class on that it takes as ``threshold=CLASS:0.8``; where
             an image has one label, it takes no other.
     """
@@ -57,6 +59,7 @@ class TaskEntry:
     by_pixel: tuple[str, ...] = ()
     threshold: str = ""
     class_threshold: str = ""
+    scratch: str = ""
     others: dict[str, bool | None] = field(default_factory=dict)
     usual: tuple[float, float] = (-math.inf, math.inf)
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)

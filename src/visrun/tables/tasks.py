@@ -71,6 +71,7 @@ TASKS: dict[str, TaskEntry] = {
         image_size=640,
         target="boxes",
         threshold="an object is reported",
+        scratch="detection_scratch",
     ),
     "oriented_object_detection": TaskEntry(
         build="visrun.tasks.oriented_object_detection:OrientedObjectDetection",
@@ -86,6 +87,7 @@ TASKS: dict[str, TaskEntry] = {
         image_size=640,
         target="rotated_boxes",
         threshold="an object is reported",
+        scratch="oriented_scratch",
     ),
     "instance_segmentation": TaskEntry(
         build="visrun.tasks.instance_segmentation:InstanceSegmentation",
@@ -101,6 +103,7 @@ TASKS: dict[str, TaskEntry] = {
         image_size=640,
         target="instances",
         threshold="an object is reported",
+        scratch="instance_scratch",
     ),
     "segmentation": TaskEntry(
         build="visrun.tasks.segmentation:Segmentation",
