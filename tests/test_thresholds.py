@@ -40,6 +40,12 @@ def test_one_that_is_none_is_a_line(typed: str) -> None:
         asked_for(typed)
 
 
+@pytest.mark.parametrize("given", [{}, "cat:0.8,cat:0.3"], ids=str)
+def test_no_class_and_one_that_is_named_twice_are_a_line(given: Any) -> None:
+    with pytest.raises(UserError, match=r"^threshold=.*: names (no class|cat twice); [^\n]+$"):
+        asked_for(given)
+
+
 def test_a_class_without_a_number_is_a_line() -> None:
     with pytest.raises(UserError, match=r"^threshold=\{'cat': None\}: must be a number"):
         asked_for({"cat": None})  # type: ignore[dict-item]

@@ -31,9 +31,11 @@ def asked_for(threshold: float | str | Mapping[str, float]) -> Asked:
     """A threshold as it is given or typed: ``0.5``, or of classes ``cat:0.8`` or ``cat:0.8,dog:0.3``.
 
     Raises:
-        UserError: It is none of these, or no finite number.
+        UserError: It is none of these, no finite number, or names no class or one twice.
     """
     if isinstance(threshold, Mapping):
+        if not threshold:
+            raise UserError("threshold={}: names no class; leave it out, or give one, as in {'cat': 0.8}")
         return {str(name): _finite(value, threshold) for name, value in threshold.items()}
     if not isinstance(threshold, str) or ":" not in threshold:
         return _finite(threshold, threshold)
@@ -44,6 +46,8 @@ def asked_for(threshold: float | str | Mapping[str, float]) -> Asked:
         if not (colon and name and _is_number(value)):  # a class may have a comma in its name
             begun += f"{part},"
             continue
+        if name in found:
+            raise UserError(f"threshold={threshold}: names {name} twice; give each class one number")
         found[name], begun = float(value), ""
     if begun:
         raise UserError(f"threshold={threshold}: must be a number, or CLASS:NUMBER, several with commas between them")

@@ -106,6 +106,18 @@ def test_cocos_own_instances_beside_it_go_first(tmp_path: Path) -> None:
     assert one.layout == "panoptic" and [*one.splits] == ["train", "val"]
 
 
+def test_boxes_of_categories_that_say_isthing_are_cocos(tmp_path: Path) -> None:
+    made(tmp_path)
+    content = {
+        "images": [{"id": 1, "file_name": "000001.jpg"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 2, 2]}],
+        "categories": CATEGORIES,
+    }
+    for split in ("train", "val"):
+        (tmp_path / "annotations" / f"panoptic_{split}2017.json").write_text(json.dumps(content))
+    assert coco.recognise(tmp_path) and not panoptic.recognise(tmp_path)
+
+
 def test_one_json_by_its_name(tmp_path: Path) -> None:
     made(tmp_path)
     (tmp_path / "train2017" / "000001.jpg").unlink()

@@ -129,6 +129,17 @@ def test_where_rows_may_be_without_runs_images_without_a_row_are_left_out(tmp_pa
     assert listing.warnings == ("1 image without a row in a table is left out, such as train_v2/e.jpg",)
 
 
+def test_images_beside_those_of_two_splits_are_of_neither(tmp_path: Path) -> None:
+    for shade, name in enumerate("abc"):
+        picture(tmp_path / "images" / f"{name}.jpg", 50 * shade)
+    for split, name in (("train", "a"), ("val", "b")):
+        write(tmp_path / f"{split}.csv", "ImageId,EncodedPixels", f"{name}.jpg,1 1")
+    listing = run_tables.read(tmp_path)
+    assert {s: [row.image.stem for row in rows] for s, rows in listing.splits.items()} == {"train": ["a"], "val": ["b"]}
+    told = "1 image without a row, beside those of several splits, is left out, such as images/c.jpg"
+    assert told in listing.warnings
+
+
 @pytest.mark.parametrize(
     ("cell", "what"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from random import Random
 
@@ -164,6 +165,14 @@ def test_a_class_that_would_be_held_out_whole_is_learnt(
     chosen: list[int], classes: list[set[int]], alike: list[int] | None, left: list[int]
 ) -> None:
     assert given_back(chosen, classes, alike=alike or range(9)) == left
+
+
+def test_of_a_large_set_that_is_told_soon() -> None:
+    images, classes = 40_000, 1000
+    began = time.process_time()
+    left = given_back(range(images // 2), [{i % classes} for i in range(images)], alike=range(images))
+    assert left == [*range(images // 2)]
+    assert time.process_time() - began < 5  # each image is looked at a few times: with each other one it takes minutes
 
 
 @given(st.lists(st.sets(st.integers(0, 6), max_size=3), min_size=2, max_size=30), st.randoms(use_true_random=False))

@@ -232,13 +232,21 @@ def test_another_tools_xml_is_no_image_without_objects(tmp_path: Path) -> None:
     assert [len(row.target) for row in voc.read(tmp_path, masks=False).splits["all"]] == [1, 0]
 
 
-def test_of_an_upright_and_a_turned_box_each_task_takes_its_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "sides",
+    [
+        "<xmin>x</xmin>",
+        "<xmin>0</xmin><ymin>0</ymin><xmax>0</xmax><ymax>0</ymax>",
+        "<xmin>nan</xmin><ymin>1</ymin><xmax>2</xmax><ymax>3</ymax>",
+    ],
+)
+def test_of_an_upright_and_a_turned_box_each_task_takes_its_own(tmp_path: Path, sides: str) -> None:
     for shade, name in enumerate("ab"):
         picture(tmp_path / "JPEGImages" / f"{name}.jpg", 90 * shade)
     both = turned_item(20, 15, 10, 4, np.pi / 2).replace(
         "<name>", "<bndbox><xmin>16</xmin><ymin>9</ymin><xmax>24</xmax><ymax>21</ymax></bndbox><name>"
     )
-    lost = turned_item(20, 15, 10, 4, np.pi / 2, "dog").replace("<name>", "<bndbox><xmin>x</xmin></bndbox><name>")
+    lost = turned_item(20, 15, 10, 4, np.pi / 2, "dog").replace("<name>", f"<bndbox>{sides}</bndbox><name>")
     label(tmp_path / "Annotations" / "a.xml", both, lost)
     label(tmp_path / "Annotations" / "b.xml", item())
     dataset = records.read(tmp_path, task="object_detection", training=False)

@@ -99,15 +99,22 @@ def given_back(chosen: Sequence[int], classes: Sequence[Collection[int]], *, ali
         classes: Of each image.
         alike: As `held_out` takes it.
     """
-    held = {number: [i for i in chosen if alike[i] == number] for number in dict.fromkeys(alike[i] for i in chosen)}
+    held: dict[int, list[int]] = defaultdict(list)  # by set
+    for i in chosen:
+        held[alike[i]].append(i)
     kept, out = Counter[int](), set(chosen)
+    showing: dict[int, dict[int, None]] = defaultdict(dict)  # by class the sets that are held out, in order
     for i, own in enumerate(classes):
-        kept.update({label: int(i not in out) for label in own})
-    for label in sorted(kept):
-        showing = [number for number, own in held.items() if any(label in classes[i] for i in own)]
-        if kept[label] or not showing or len(held) == 1:
+        if i not in out:
+            kept.update(own)
             continue
-        for i in held.pop(min(showing, key=lambda number: len(held[number]))):
+        for label in own:
+            showing[label][alike[i]] = None
+    for label in sorted(showing):
+        if kept[label] or len(held) == 1:
+            continue
+        smallest = min((number for number in showing[label] if number in held), key=lambda number: len(held[number]))
+        for i in held.pop(smallest):
             kept.update(classes[i])
     return sorted(i for own in held.values() for i in own)
 

@@ -11,11 +11,9 @@ import numpy as np
 
 from visrun.data import files, xmltree
 from visrun.data.listing import Problem
-from visrun.data.marks import around
 from visrun.data.objects import corners_of
-from visrun.data.outlines import Floats
 from visrun.data.readers.common import size_in
-from visrun.data.readers.shapes import Shape, Shapes, turned
+from visrun.data.readers.shapes import Shape, Shapes, turned, upright
 from visrun.data.xmltree import Tag
 from visrun.numbers import number_in
 from visrun.text import composed
@@ -52,15 +50,8 @@ def _shape(item: Tag) -> Shape:
     difficult = files.flag(item.get("difficult") or "0")
     if difficult is None:
         raise ValueError(f"difficult {item.get('difficult')[:60]!r} is neither 0 nor 1")
-    return Shape(item.line, item.get("Class_ID"), _box(item, quad), quad=quad, ignored=difficult)
-
-
-def _box(item: Tag, quad: Floats) -> Floats:
-    """The upright box as labelled; where there is none the one around the turned one."""
-    try:
-        return np.array([number_in(item.get(side)) for side in SIDES])
-    except ValueError:
-        return around(quad[None])[0]
+    box = upright(map(item.get, SIDES), quad)
+    return Shape(item.line, item.get("Class_ID"), box, quad=quad, ignored=difficult)
 
 
 def named(every: Sequence[Shapes], *folders: Path) -> list[Shapes]:

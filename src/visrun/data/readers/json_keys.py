@@ -15,7 +15,8 @@ from visrun.errors import DataError
 
 # A string that does not end takes the rest: to look for an end behind each of its quotes takes long.
 _TOKENS = re.compile(rb'"([^"\\]*(?:\\.?[^"\\]*)*)(?:"|\Z)(?:\s*:\s*(?=(.)))?|[\[\]{}]', re.DOTALL)
-PANOPTIC = (b'"segments_info"', b'"isthing"')  # of annotations, and of categories
+SEGMENTS, THING = b'"segments_info"', b'"isthing"'  # of panoptic annotations, and of categories, not of these alone
+OBJECTS = (b'"bbox"', b'"segmentation"')  # of other annotations
 
 
 class Top(NamedTuple):
@@ -52,7 +53,7 @@ def is_panoptic(file: Path) -> bool:
     with contextlib.suppress(OSError), file.open("rb") as opened:
         opened.seek(max(opened.seek(0, os.SEEK_END) - files.HEAD, 0))
         ends += opened.read()
-    return any(word in ends for word in PANOPTIC)
+    return SEGMENTS in ends or (THING in ends and not any(word in ends for word in OBJECTS))
 
 
 def parsed(file: Path, text: str) -> Any:

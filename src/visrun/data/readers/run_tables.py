@@ -119,13 +119,24 @@ def _add(picture: Picture, line: int, row: Sequence[str], *, columns: Columns) -
 
 
 def _add_blank(splits: dict[str, list[Record]], used: set[Path], base: Path) -> tuple[str, ...]:
-    """Put images that no row names to those beside them, where each row shows something; and a line on them."""
-    of_folder = {record.image.parent: split for split, records in splits.items() for record in records}
-    found = sorted((path for path in object_rows.unnamed(used) if path.parent in of_folder), key=str)
-    for path in found:
-        where = files.shown(path, base)
-        splits[of_folder[path.parent]].append(Record(path, no_marks(where, form="outlines"), where))
+    """Put images that no row names to those beside them, where each row shows something; and a line on them, and on
+    those that lie beside images of several splits, so that nobody can say whose they are."""
+    of_folder: dict[Path, set[str]] = {}
+    for split, records in splits.items():
+        for record in records:
+            of_folder.setdefault(record.image.parent, set()).add(split)
+    found, unsure = [], []
+    for path in sorted(object_rows.unnamed(used), key=str):
+        own = of_folder.get(path.parent, set())
+        if len(own) == 1:
+            found.append(path)
+            where = files.shown(path, base)
+            splits[min(own)].append(Record(path, no_marks(where, form="outlines"), where))
+        elif own:
+            unsure.append(path)
+    warnings = common.left_over("image", unsure, base, lacking="a row, beside those of several splits,")
     if not found:
-        return ()
+        return warnings
     told = some((files.shown(path, base) for path in found), 1)
-    return (f"{plural(len(found), 'image')} without a row, such as {told}, show nothing: no row is without runs",)
+    count = plural(len(found), "image")
+    return (*warnings, f"{count} without a row, such as {told}, show nothing: no row is without runs")

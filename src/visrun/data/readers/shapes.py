@@ -14,6 +14,7 @@ from visrun.data.marks import Marks, around, spot_in
 from visrun.data.objects import corners_of
 from visrun.data.outlines import Floats, Outline, Rle, pixels, rle_of
 from visrun.data.readers.common import Size
+from visrun.numbers import number_in
 from visrun.text import are, plural
 
 ROUND = 64  # corners of the polygon that stands for a circle or an ellipse
@@ -134,6 +135,17 @@ def placed(mask: NDArray[np.bool_], left: int, top: int, size: Size) -> Rle:
     x, y = columns + left, rows + top
     inside = (x >= 0) & (x < size[0]) & (y >= 0) & (y < size[1])
     return rle_of(np.sort((x * size[1] + y)[inside]), size[::-1])
+
+
+def upright(sides: Iterable[str], quad: Floats, *, first: float = 0.0) -> Floats:
+    """(4,) the upright box of an object with the turned box ``quad`` (4, 2), as its sides are written, which may be
+    wider, in a file that counts pixels from ``first``; the box around ``quad`` where these are no numbers or no box."""
+    try:
+        box = np.array([number_in(side) for side in sides]) - (first, first, 0.0, 0.0)
+    except ValueError:
+        return around(quad[None])[0]
+    is_box = np.isfinite(box).all() and (box[:2] < box[2:]).all()
+    return box if is_box else around(quad[None])[0]
 
 
 def ellipse(middle: Floats, radii: Floats | float) -> Floats:

@@ -10,11 +10,10 @@ import numpy as np
 
 from visrun.data import files
 from visrun.data.listing import Problem
-from visrun.data.marks import around
 from visrun.data.objects import corners_of
 from visrun.data.outlines import Floats
 from visrun.data.readers.common import size_in
-from visrun.data.readers.shapes import Shape, Shapes, turned
+from visrun.data.readers.shapes import Shape, Shapes, turned, upright
 from visrun.data.xmltree import Tag
 from visrun.numbers import number_in
 from visrun.text import composed
@@ -50,12 +49,7 @@ def _shape(item: Tag, first: float) -> Shape:
         ValueError: What is wrong with it.
     """
     quad = _turned(item)
-    try:
-        box = _box(item) - np.array([first, first, 0.0, 0.0])
-    except ValueError:
-        if quad is None:
-            raise
-        box = around(quad[None])[0]
+    box = _box(item, first) if quad is None else upright(_sides(item), quad, first=first)
     if not item.get("name"):
         raise ValueError("an object without a name")
     difficult = files.flag(item.get("difficult") or "0")
@@ -74,9 +68,13 @@ def _turned(item: Tag) -> Floats | None:
         raise
 
 
-def _box(item: Tag) -> Floats:
+def _sides(item: Tag) -> list[str]:
+    return [item.get("bndbox", side) for side in SIDES]
+
+
+def _box(item: Tag, first: float) -> Floats:
     try:
-        return np.array([number_in(item.get("bndbox", side)) for side in SIDES])
+        return np.array([*map(number_in, _sides(item))]) - (first, first, 0.0, 0.0)
     except ValueError:
         raise ValueError("an object without a bndbox of four numbers") from None
 
