@@ -102,6 +102,7 @@ def test_train_and_test_in_folders_of_their_own(tmp_path: Path) -> None:
     [
         (ship(angle="x"), "an object without the numbers mbox_cx, mbox_cy, mbox_w, mbox_h, mbox_ang"),
         (ship(angle="nan"), "mbox_ang is no finite number"),
+        (ship(angle=-45.0), "mbox_ang -45 is beyond a full turn: it counts in radians, from -6.28 to 6.28"),
         (ship(""), "an object without a Class_ID"),
         (ship(difficult=3), "difficult '3' is neither 0 nor 1"),
     ],

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from visrun.data import records
+from visrun.data.describe import describe
 from visrun.data.readers import kitti, yolo
 from visrun.errors import DataError
 
@@ -42,6 +43,8 @@ def test_boxes_and_regions_that_count_for_nothing(tmp_path: Path, top: str) -> N
     first, second = (row.target for row in dataset.splits[split])
     assert first.labels.tolist() == [0, 0, 1] and first.ignored.tolist() == [False, True, True]
     assert first.boxes.tolist() == [[4.5, 5.25, 14, 25], [20, 2, 30, 10], [20, 2, 30, 10]]
+    assert (first.num_ignored(), second.num_ignored()) == (1, 0)  # one region, though ignored for two classes
+    assert any("; 1 ignored; " in line for line in describe(dataset).splitlines())
     assert second.boxes.tolist() == [[0, 1, 6, 7]] and not second.ignored.any()
     if top:
         assert "testing/image_2/: test images without labels are left out" in dataset.warnings

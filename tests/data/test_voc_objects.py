@@ -207,6 +207,10 @@ def test_an_image_without_objects_and_a_size_of_zero(tmp_path: Path) -> None:
             "a robndbox without the numbers cx, cy, w, h, angle, or four corners",
         ),
         (turned_item(20, 15, 10, 4, "nan"), "the angle of a robndbox is no finite number"),
+        (
+            turned_item(20, 15, 10, 4, "90"),
+            "the angle of a robndbox 90 is beyond a full turn: it counts in radians, from -6.28 to 6.28",
+        ),
         (item(name=" "), "an object without a name"),
         (item(difficult="<difficult>2</difficult>"), "difficult '2' is neither 0 nor 1"),
     ],

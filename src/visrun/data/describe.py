@@ -184,7 +184,7 @@ def _images(dataset: Dataset, split: str) -> str:
 def _objects(dataset: Dataset, split: str) -> str:
     several = [record.target for record in dataset.splits[split]]
     parts = [_images(dataset, split)]
-    ignored = sum(int(objects.ignored.sum()) for objects in several)
+    ignored = sum(objects.num_ignored() for objects in several)
     empty = sum(not len(objects) for objects in several)
     parts += [f"{ignored:,} ignored"] if ignored else []
     parts += [f"{plural(empty, 'image')} without objects"] if empty else []

@@ -60,6 +60,10 @@ class Objects:
         """Short, and different for different objects: part of a dataset's fingerprint."""
         return f"Objects({len(self)}, {self.digest()})"
 
+    def num_ignored(self) -> int:
+        """How many are ignored; a place that is ignored for several classes counts once."""
+        return len(np.unique(self.boxes[self.ignored], axis=0))
+
     def digest(self) -> str:
         """64 hex digits over everything but ``hulls``."""
         found = hashlib.sha256()

@@ -97,7 +97,7 @@ def _marked(image: Image.Image, record: Record, dataset: Dataset) -> Image.Image
     traced(small, objects, [QUIET if i else colors[k] for k, i in _each(objects)], size=(image.height, image.width))
     counts = Counter(k for k, ignored in _each(objects) if not ignored)
     keys = [(f"{dataset.classes[k]} {n}", colors[k]) for k, n in sorted(counts.items())]
-    keys += [(f"ignored {int(objects.ignored.sum())}", QUIET)] if objects.ignored.any() else []
+    keys += [(f"ignored {objects.num_ignored()}", QUIET)] if objects.ignored.any() else []
     return legend(small, keys or [("no objects", PLAIN)])
 
 

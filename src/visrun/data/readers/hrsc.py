@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from visrun.data import files, xmltree
 from visrun.data.listing import Problem
-from visrun.data.objects import corners_of
 from visrun.data.readers.common import size_in
-from visrun.data.readers.shapes import Shape, Shapes, turned, upright
+from visrun.data.readers.shapes import Shape, Shapes, turned_box, upright
 from visrun.data.xmltree import Tag
 from visrun.numbers import number_in
 from visrun.text import composed
@@ -38,13 +34,10 @@ def parse(tag: Tag, shown: str) -> Shapes:
 
 def _shape(item: Tag) -> Shape:
     try:
-        x, y, width, height, angle = (number_in(item.get(name)) for name in AROUND)
+        numbers = [number_in(item.get(name)) for name in AROUND]
     except ValueError:
         raise ValueError(f"an object without the numbers {', '.join(AROUND)}") from None
-    if not math.isfinite(angle):
-        raise ValueError(f"{AROUND[-1]} is no finite number")
-    middle, half = np.array([x, y]), np.array([width, height]) / 2
-    quad = turned(corners_of(np.concatenate([middle - half, middle + half])[None])[0], middle, angle)
+    quad = turned_box(numbers, AROUND[-1])
     if not item.get("Class_ID"):
         raise ValueError("an object without a Class_ID")
     difficult = files.flag(item.get("difficult") or "0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -160,3 +161,18 @@ def turned(points: Floats, middle: Floats, radians: float) -> Floats:
     cos, sin = np.cos(radians), np.sin(radians)
     with np.errstate(over="ignore", invalid="ignore"):  # coordinates that are not finite
         return middle + (points - middle) @ np.array([[cos, sin], [-sin, cos]])
+
+
+def turned_box(numbers: Sequence[float], name: str) -> Floats:
+    """(4, 2) corners of a box of centre x, y, width, height and angle in radians, clockwise as drawn.
+
+    Raises:
+        ValueError: The angle, called ``name``, is not finite or beyond a full turn, as degrees are.
+    """
+    x, y, width, height, angle = numbers
+    if not math.isfinite(angle):
+        raise ValueError(f"{name} is no finite number")
+    if abs(angle) > 2 * math.pi:
+        raise ValueError(f"{name} {angle:g} is beyond a full turn: it counts in radians, from -6.28 to 6.28")
+    middle, half = np.array([x, y]), np.array([width, height]) / 2
+    return turned(corners_of(np.concatenate([middle - half, middle + half])[None])[0], middle, angle)

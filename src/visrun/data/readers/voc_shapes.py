@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-import math
 import re
 
 import numpy as np
 
 from visrun.data import files
 from visrun.data.listing import Problem
-from visrun.data.objects import corners_of
 from visrun.data.outlines import Floats
 from visrun.data.readers.common import size_in
-from visrun.data.readers.shapes import Shape, Shapes, turned, upright
+from visrun.data.readers.shapes import Shape, Shapes, turned_box, upright
 from visrun.data.xmltree import Tag
 from visrun.numbers import number_in
 from visrun.text import composed
@@ -84,10 +82,7 @@ def _corners(tag: Tag) -> Floats:
     try:
         if tag.all(CORNERS[0]):
             return np.array([number_in(tag.get(name)) for name in CORNERS]).reshape(4, 2)
-        x, y, width, height, angle = (number_in(tag.get(name)) for name in AROUND)
+        numbers = [number_in(tag.get(name)) for name in AROUND]
     except ValueError:
         raise ValueError(f"a robndbox without the numbers {', '.join(AROUND)}, or four corners") from None
-    if not math.isfinite(angle):
-        raise ValueError("the angle of a robndbox is no finite number")
-    middle, half = np.array([x, y]), np.array([width, height]) / 2
-    return turned(corners_of(np.concatenate([middle - half, middle + half])[None])[0], middle, angle)
+    return turned_box(numbers, "the angle of a robndbox")
