@@ -141,6 +141,13 @@ def test_a_threshold_between_neighbours_in_single_precision_parts_them(place: fl
     assert [score >= np.float32(threshold) for score in (low, high)] == [False, True]
 
 
+@pytest.mark.parametrize("scores", [[0.09163549542427063, 0.2], [0.8791173696517944, 0.95], [0.12345678, 0.3]])
+def test_a_threshold_read_with_six_digits_and_typed_again_finds_the_same(scores: list[float]) -> None:
+    found = counts(np.array(scores, np.float32), np.array([True, True]))
+    _, threshold = found.best_f1()
+    assert found.f1_at(float(f"{threshold:.6g}")) == found.f1_at(threshold) == 1
+
+
 def test_what_each_threshold_gives() -> None:
     found = counts(np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False])).points()
     assert [row["threshold"] for row in found] == [0.9, 0.5, 0.1]

@@ -125,7 +125,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no sequences: expected train/SEQUENCE"):
         mot.read(tmp_path)
     folder = sequence(tmp_path / "train" / "A", WALK, "9,7,5,6,10,20,1,1,1")
-    assert mot.read(tmp_path).warnings == ("1 lines name frames without an image, such as in train/A/gt/gt.txt",)
+    assert mot.read(tmp_path).warnings == ("1 line names a frame without an image, such as in train/A/gt/gt.txt",)
     (folder / "img1" / "000002.jpg").rename(folder / "img1" / "two.jpg")
     with pytest.raises(DataError, match=r"two\.jpg: frames are named by their numbers"):
         mot.read(tmp_path)

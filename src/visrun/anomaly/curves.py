@@ -6,6 +6,7 @@ scores are never told apart, so the order of samples changes nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -81,7 +82,8 @@ class Counts:
         return float(np.sum(np.diff(self.hits, prepend=0.0) * precision) / self.positives)
 
     def best_f1(self, *, place: float = 0.5) -> tuple[float, float]:
-        """The largest F1 and a threshold that gives it, of several the highest; NaN without positives.
+        """The largest F1 and a threshold that gives it, of several the highest, as `shortest` writes it, so that
+        it means the same where it is read and typed again; NaN without positives.
 
         Args:
             place: Where the threshold lies between the scores that it parts, from 0 at the lower to 1 at the higher.
@@ -90,7 +92,7 @@ class Counts:
             return float("nan"), float("nan")
         f1 = 2 * self.hits / (self.hits + self.false + self.positives)
         best = int(np.argmax(f1))
-        return float(f1[best]), self._parting(best, place)
+        return float(f1[best]), shortest(self._parting(best, place), *self._gap(best))
 
     def f1_at(self, threshold: float) -> float:
         """F1 at ``threshold``, one of those that were counted, or any where all scores were; NaN without positives."""
@@ -114,10 +116,15 @@ def by_class(classes: Sequence[str], scores: Floats, truth: NDArray[np.bool_]) -
 
 
 def shortest(value: float, low: float, high: float) -> float:
-    """``value`` of (low, high] with as few digits, six or more, as keep it there: rounded up past a score it would lose
-    that."""
-    found = (float(f"{value:.{digits}g}") for digits in range(DIGITS, 17))
-    return next((one for one in found if low < one <= high), value)
+    """``value`` of (low, high] with as few digits, six or more, as keep it there, also in single precision: rounded to
+    the nearest number, else down; rounded up past a score it would lose that."""
+    for digits in range(DIGITS, 17) if math.isfinite(value) else ():
+        near = float(f"{value:.{digits}g}")
+        below = near - 10.0 ** (math.floor(math.log10(abs(near))) + 1 - digits) if near else near
+        for one in (near, float(f"{below:.{digits}g}")):
+            if low < one <= high and np.float32(one) > low:
+                return one
+    return value
 
 
 def reaching(scores: Floats, threshold: float) -> float:

@@ -34,9 +34,7 @@ def describe(dataset: Dataset, *, learns: bool = True) -> str:
         learns: Whether the model learns by gradient steps; else it remembers good images.
     """
     total = sum(map(len, dataset.splits.values()))
-    kind = (
-        f"{plural(len(dataset.classes), 'class')}" if dataset.classes else f"target {some(dataset.targets, MOST_NAMED)}"
-    )
+    kind = plural(len(dataset.classes), "class") if dataset.classes else f"target {some(dataset.targets, MOST_NAMED)}"
     if len(dataset.classes) == 1:
         kind = f"class {dataset.classes[0]}"
     also = f" ({choices(dataset.others, 'and')} would fit, too)" if dataset.others else ""

@@ -22,6 +22,7 @@ from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.errors import DataError
 from visrun.numbers import number_in
+from visrun.text import plural
 
 INFO, TRUTH, OWN_NAMES, FRAMES = "seqinfo.ini", "gt/gt.txt", "gt/labels.txt", "img1"
 # fmt: off
@@ -250,4 +251,6 @@ def _frameless(found: Sequence[Clip], root: Path) -> list[str]:
     folder, count = max(lost.items(), key=lambda pair: pair[1])
     if not count:
         return []
-    return [f"{lost.total():,} lines name frames without an image, such as in {files.shown(folder / TRUTH, root)}"]
+    frames = "names a frame" if lost.total() == 1 else "name frames"
+    where = files.shown(folder / TRUTH, root)
+    return [f"{plural(lost.total(), 'line')} {frames} without an image, such as in {where}"]
