@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from visrun import predict
+from visrun import predict, submission
 from visrun.detection.runs import as_rows
 from visrun.errors import DataError, UserError
 
@@ -202,3 +202,13 @@ def test_of_images_of_one_name_the_folder_tells(seeing: Any) -> None:
     Path("info.json").write_text(json.dumps(INFO | {"images": both}))
     assert hand_in("format=coco", "ids=info.json") == 0
     assert {one["image_id"] for one in json.loads(files("out")["results.json"])} == {1}
+
+
+def test_accents_are_the_same_however_they_are_written(tmp_path: Path) -> None:
+    apart, whole = "cafe\u0301", "caf\u00e9"
+    content = {"images": [{"id": 7, "file_name": f"{apart}.jpg"}], "categories": [{"id": 5, "name": apart}]}
+    (tmp_path / "ids.json").write_text(json.dumps(content))
+    image, found = Path(f"{whole}.jpg"), {"boxes": UPRIGHT, "scores": SCORES, "labels": LABELS * 0}
+    made = submission.coco(tmp_path, [image], [whole], ids=tmp_path / "ids.json", least=0.0)
+    lines = [json.loads(line) for line in made.lines(image, found)["results.json"]]
+    assert lines and all((line["image_id"], line["category_id"]) == (7, 5) for line in lines)

@@ -25,7 +25,7 @@ from visrun.detection.runs import of_rows, written
 from visrun.errors import DataError, UserError
 from visrun.files import writing
 from visrun.near import did_you_mean
-from visrun.text import some
+from visrun.text import composed, some
 
 # By format: the kinds of target (see visrun.tables.TARGETS) that it holds predictions of.
 KINDS = {"dota": ("rotated_boxes", "boxes"), "coco": ("boxes", "instances")}
@@ -148,7 +148,7 @@ def coco(folder: Path, paths: Sequence[Path], classes: Sequence[str], *, ids: Pa
     images = {path: _id_of(path, entries) for path, entries in _alike(content, paths, ids)}
     if missing := [str(path) for path, id_ in images.items() if id_ is None]:
         raise UserError(f"ids={ids}: does not list {some(missing, 3)}, or lists several images of that name")
-    categories = {str(entry.get("name")): entry.get("id") for entry in _entries(content, "categories", ids)}
+    categories = {composed(str(entry.get("name"))): entry.get("id") for entry in _entries(content, "categories", ids)}
     for name in classes:
         if name not in categories:
             hint = did_you_mean(name, categories) or f"; categories there: {some(categories, 20)}"
@@ -169,15 +169,15 @@ def _alike(content: Any, paths: Sequence[Path], ids: Path) -> list[tuple[Path, l
     """Each image with the entries of a json that have its file's name."""
     by_name: dict[str, list[dict[str, Any]]] = {}
     for entry in _entries(content, "images", ids):
-        by_name.setdefault(PurePosixPath(str(entry.get("file_name"))).name, []).append(entry)
-    return [(path, by_name.get(path.name, [])) for path in paths]
+        by_name.setdefault(composed(PurePosixPath(str(entry.get("file_name"))).name), []).append(entry)
+    return [(path, by_name.get(composed(path.name), [])) for path in paths]
 
 
 def _id_of(path: Path, entries: Sequence[Mapping[str, Any]]) -> Any:
     """The id of the only entry, or of the only one whose folders are the image's, too; None without."""
     if len(entries) > 1:
-        whole = path.absolute().as_posix()
-        entries = [entry for entry in entries if whole.endswith(f"/{entry['file_name']}")]
+        whole = composed(path.absolute().as_posix())
+        entries = [entry for entry in entries if whole.endswith(f"/{composed(entry['file_name'])}")]
     return entries[0]["id"] if len(entries) == 1 else None
 
 

@@ -156,10 +156,15 @@ def fit(
         verdict = judge(progress.epoch, value, loss) if judge and value is not None else None
         stopped = stop.exit_code is not None
         recorder.save(progress, final=bool(limit or verdict or stopped))
-        if limit:
-            return Ended("finished", limit=limit)
-        if verdict or stopped:
-            return Ended("pruned", verdict) if verdict else Ended("killed")
+        if limit or verdict or stopped:
+            return _ended(limit, verdict)
+
+
+def _ended(limit: str | None, verdict: str | None) -> Ended:
+    """At a limit, by a verdict, or else by a stop."""
+    if limit:
+        return Ended("finished", limit=limit)
+    return Ended("pruned", verdict) if verdict else Ended("killed")
 
 
 def broken_off(progress: Progress, clock: Clock, recorder: Recorder) -> Ended:

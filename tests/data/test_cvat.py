@@ -151,7 +151,7 @@ def test_boxes_and_what_is_no_object(tmp_path: Path) -> None:
     marks = one(tmp_path, BOX, *others, BOX.replace("cat", "dog"))
     assert (marks.boxes.tolist(), marks.labels.tolist()) == ([[4, 5, 14, 25]] * 2, [0, 1])
     assert (marks.quads, marks.outlines) == (None, None)
-    told = "3 shapes without an object are left out (1 points, 1 polyline, 1 tag)"
+    told = "3 shapes that are no object are left out (1 points, 1 polyline, 1 tag)"
     assert cvat.read(tmp_path).warnings == (told,)
 
 

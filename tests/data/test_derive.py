@@ -62,7 +62,7 @@ def test_objects_are_defects_but_those_that_are_called_good() -> None:
     made = derive.verdict(several, ("scratch", "OK", "dent"))
     kinds = [target and target.kind for target in made.targets]
     assert (kinds, made.classes) == (["dent", "good", "scratch", "good", None], ("good", "defect"))
-    assert made.notes == ("1 image without an object that counts is left out",)
+    assert made.notes == ("1 image of ignored objects alone is left out",)
     assert not any(target.marked for target in made.targets if target)
 
 

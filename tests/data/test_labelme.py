@@ -227,7 +227,7 @@ def test_lines_and_points_are_no_objects(tmp_path: Path) -> None:
     kinds = ["point", "line", "linestrip", "point", "points"]
     assert len(one(tmp_path, shape(), *(shape(kind=kind) for kind in kinds))) == 1
     assert labelme.read(tmp_path).warnings == (
-        "5 shapes without an object are left out (2 point, 1 line, 1 linestrip, 1 points)",
+        "5 shapes that are no object are left out (2 point, 1 line, 1 linestrip, 1 points)",
     )
 
 
@@ -235,7 +235,7 @@ def test_labels_that_labelme_gives_no_class_are_none(tmp_path: Path) -> None:
     assert len(one(tmp_path, shape(), shape("__ignore__"), shape("_background_"))) == 1
     listing = labelme.read(tmp_path)
     assert listing.classes == ("cat",)
-    told = "2 shapes without an object are left out (1 __ignore__, 1 _background_)"
+    told = "2 shapes that are no object are left out (1 __ignore__, 1 _background_)"
     assert listing.warnings == (told,)
 
 

@@ -228,3 +228,17 @@ def test_a_run_that_was_killed_before_it_had_anything_is_taken_away(former: Path
     assert not empty.exists()
     assert {path: files_of(path) for path in kept} == before
     tracker.drop_run.assert_called_once_with(empty / "mlflow_run.json")
+
+
+def test_what_gets_an_epoch_until_its_folder_is_ours_stays(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former, tracker, enter = killed_at_once(tmp_path / "6"), Mock(), RunFolder.__enter__
+
+    def late(files: RunFolder) -> RunFolder:
+        files.append_metrics({"epoch": 1, "loss": 0.5})
+        return enter(files)
+
+    monkeypatch.setattr(RunFolder, "__enter__", late)
+    leave_none_empty([former], folder, tracker)
+    assert (former / "metrics.jsonl").exists() and not tracker.drop_run.called

@@ -137,7 +137,7 @@ def verdict(several: Sequence[Objects], classes: tuple[str, ...]) -> Derived:
     good = [i for i, name in enumerate(classes) if is_good(name)]
     targets = [_judged(objects.pick(~np.isin(objects.labels, good)), classes) for objects in several]
     unknown = sum(target is None for target in targets)
-    notes = (f"{plural(unknown, 'image')} without an object that counts {are(unknown)} left out",) if unknown else ()
+    notes = (f"{plural(unknown, 'image')} of ignored objects alone {are(unknown)} left out",) if unknown else ()
     return Derived(targets=targets, classes=VERDICTS, notes=notes)
 
 

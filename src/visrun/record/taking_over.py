@@ -56,10 +56,12 @@ def leave_none_empty(formers: Iterable[Path], folder: Path, tracker: Tracker) ->
         if former.resolve() == folder.resolve() or former.resolve().parent != folder.resolve().parent:
             continue
         with suppress(VisrunError, OSError):  # one that cannot be read, or that somebody writes: it stays
-            if _is_empty(former):
-                with RunFolder(former):
+            if not _is_empty(former):
+                continue
+            with RunFolder(former):
+                if _is_empty(former):  # still, now that nobody else writes there
                     tracker.drop_run(former / RECORD)
-                shutil.rmtree(former)
+                    shutil.rmtree(former)
 
 
 def taken_over(

@@ -97,12 +97,11 @@ def form_of(every: Sequence[Shapes]) -> str:
 def left_out(every: Sequence[Shapes]) -> tuple[str, ...]:
     """A line on the shapes that are no objects, if any."""
     counts = sum((shapes.others for shapes in every), Counter[str]())
+    if not counts:
+        return ()
     kinds = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
-    return (
-        (f"{plural(counts.total(), 'shape')} without an object {are(counts.total())} left out ({kinds})",)
-        if counts
-        else ()
-    )
+    verb = are(counts.total())
+    return (f"{plural(counts.total(), 'shape')} that {verb} no object {verb} left out ({kinds})",)
 
 
 def marks_of(shapes: Shapes, form: str, index: Mapping[str, int]) -> Marks:
