@@ -25,6 +25,7 @@ from visrun.errors import UserError, VisrunError, first_line
 from visrun.files import write_atomic
 
 ARCHIVE, PICKLE = b"PK", b"\x80"  # begin a file of torch.save, the latter one from before PyTorch 1.6
+DIGEST = ".sha256"  # ends the name of the file beside a checkpoint that holds its digest
 OTHERWISE = "go on with the version of visrun, of torchvision or of the plugin that wrote it, or train anew"
 
 
@@ -178,4 +179,4 @@ def _write_digests(file: Path, digests: Sequence[str]) -> None:
 
 
 def _digest_file(path: Path) -> Path:
-    return path.with_name(path.name + ".sha256")
+    return path.with_name(path.name + DIGEST)

@@ -230,15 +230,46 @@ def test_a_run_that_was_killed_before_it_had_anything_is_taken_away(former: Path
     tracker.drop_run.assert_called_once_with(empty / "mlflow_run.json")
 
 
-def test_what_gets_an_epoch_until_its_folder_is_ours_stays(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    former, tracker, enter = killed_at_once(tmp_path / "6"), Mock(), RunFolder.__enter__
+@pytest.mark.parametrize(
+    "name", ["plots/mine.png", "plots/mine/notes.txt", "checkpoints/mine.onnx", "checkpoints/best.pt"]
+)
+def test_a_file_within_its_folders_keeps_an_empty_run(tmp_path: Path, name: str) -> None:
+    former, tracker = killed_at_once(tmp_path / "6"), Mock()
+    (former / name).parent.mkdir(exist_ok=True)
+    (former / name).write_bytes(b"mine")
+    before = files_of(former)
+    leave_none_empty([former], tmp_path / "7", tracker)
+    assert files_of(former) == before
+    tracker.drop_run.assert_not_called()
 
-    def late(files: RunFolder) -> RunFolder:
-        files.append_metrics({"epoch": 1, "loss": 0.5})
-        return enter(files)
 
-    monkeypatch.setattr(RunFolder, "__enter__", late)
-    leave_none_empty([former], folder, tracker)
-    assert (former / "metrics.jsonl").exists() and not tracker.drop_run.called
+@pytest.mark.parametrize(
+    "name", ["experiment.json.0.tmp", "status.json.tmp", "checkpoints/last.pt.0.tmp", "checkpoints/last.pt.sha256"]
+)
+def test_what_a_broken_off_write_left_keeps_none(tmp_path: Path, name: str) -> None:
+    former = killed_at_once(tmp_path / "6")
+    (former / name).write_bytes(b"half")
+    leave_none_empty([former], tmp_path / "7", Mock())
+    assert not former.exists()
+
+
+def test_a_run_that_has_trained_when_its_lock_is_free_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    former, lock = killed_at_once(tmp_path / "6"), RunFolder._lock
+
+    def late(files: RunFolder) -> None:
+        files.append_metrics({"epoch": 1, "loss": 0.5})  # by who goes on with it by hand, a moment before
+        lock(files)
+
+    monkeypatch.setattr(RunFolder, "_lock", late)
+    leave_none_empty([former], tmp_path / "7", Mock())
+    assert RunFolder(former).read_metrics() == [{"epoch": 1, "loss": 0.5}]
+
+
+def test_a_link_that_leads_out_keeps_an_empty_run_and_what_it_leads_to(tmp_path: Path) -> None:
+    former, elsewhere = killed_at_once(tmp_path / "6"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "a.tmp").write_text("mine")
+    (former / "plots").rmdir()
+    (former / "plots").symlink_to(elsewhere)
+    leave_none_empty([former], tmp_path / "7", Mock())
+    assert former.exists() and (elsewhere / "a.tmp").exists()

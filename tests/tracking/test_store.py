@@ -230,6 +230,24 @@ def test_another_run_is_deleted_where_it_has_no_value(tmp_path, database):
 
 
 @pytest.mark.slow
+def test_a_run_does_not_delete_itself(tmp_path, database):
+    record = tmp_path / "6" / "mlflow_run.json"
+    record.parent.mkdir()
+    first = open_tracker("mlflow", experiment="e", uri=str(database), run_name="r", record=record)
+    first.start()
+    assert first.finish("killed") is None
+    copied = tmp_path / "7" / record.name  # by a move that was broken off after its small files
+    shutil.copytree(record.parent, copied.parent)
+    moved = shutil.move(record.parent, tmp_path / "8") / record.name
+    tracker = open_tracker("mlflow", experiment="e", uri=str(database), run_name="r", record=moved)
+    tracker.drop_run(copied)
+    tracker.start()
+    assert tracker.finish("finished") is None
+    assert tracker.run_id == first.run_id
+    assert read_run(f"sqlite:///{database}", first.run_id)[1].info.lifecycle_stage == "active"
+
+
+@pytest.mark.slow
 def test_the_model_has_signature_example_and_any_batch_size(database, capfd, monkeypatch):
     import mlflow
     import torch

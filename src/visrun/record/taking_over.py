@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from visrun.checkpoint import DIGEST
 from visrun.config.configured import Configured
 from visrun.errors import VisrunError, first_line
 from visrun.record.inside import require_inside
@@ -55,11 +56,12 @@ def leave_none_empty(formers: Iterable[Path], folder: Path, tracker: Tracker) ->
     for former in formers:
         if former.resolve() == folder.resolve() or former.resolve().parent != folder.resolve().parent:
             continue
+        if not (former / FILE_NAME).is_file():
+            continue
         with suppress(VisrunError, OSError):  # one that cannot be read, or that somebody writes: it stays
-            if not _is_empty(former):
-                continue
-            with RunFolder(former):
-                if _is_empty(former):  # still, now that nobody else writes there
+            require_inside(former)
+            with RunFolder(former):  # whoever goes on with it by hand waits, or has: judged with the lock alone
+                if _is_empty(former):
                     tracker.drop_run(former / RECORD)
                     shutil.rmtree(former)
 
@@ -122,11 +124,12 @@ def _put_back(folder: Path, former: Path) -> None:
 
 
 def _is_empty(folder: Path) -> bool:
-    """Whether a run's folder holds a run without an epoch and a checkpoint, and nothing else."""
-    entries = {entry.name for entry in folder.iterdir()}
-    if FILE_NAME not in entries or entries - OWN:
+    """Whether a run's folder, without what a write that broke off has left, holds no epoch, checkpoint or picture, and
+    nothing that no run writes."""
+    files = RunFolder(folder)
+    if {entry.name for entry in folder.iterdir()} - OWN or any(files.plots.iterdir()) or files.read_metrics():
         return False
-    return not RunFolder(folder).read_metrics() and not any((folder / CHECKPOINTS).glob("*.pt"))
+    return all(file.suffix == DIGEST for file in files.checkpoints.iterdir())  # written before its checkpoint
 
 
 def move(former: Path, folder: Path) -> None:

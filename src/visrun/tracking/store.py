@@ -180,7 +180,8 @@ class Store:
 
     def drop_run(self, run_id: str | None) -> None:
         """Delete a run that has ended without a value, if there is one."""
-        run = self._existing(run_id)
+        # A folder whose move was broken off may hold a copy of this run's own record.
+        run = self._existing(run_id) if run_id != self.run_id else None
         if run is not None and not trained_metrics(run):
             self.client.delete_run(run_id)
 
