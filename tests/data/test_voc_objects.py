@@ -162,6 +162,32 @@ def test_the_frame_of_a_turned_box_beside_an_upright_one_is_none(tmp_path: Path)
     assert (row.target.quads, row.target.boxes.tolist()) == (None, [[*map(float, BOX)]])
 
 
+@pytest.mark.parametrize(
+    ("angle", "what"),
+    [
+        ("nonsense", "a robndbox without the numbers cx, cy, w, h, angle, or four corners"),
+        ("", "a robndbox without the numbers cx, cy, w, h, angle, or four corners"),
+        ("45", "the angle of a robndbox 45 is beyond a full turn: it counts in radians, from -6.28 to 6.28"),
+    ],
+)
+def test_a_wrong_turned_box_is_not_taken_for_the_upright_one_beside_it(tmp_path: Path, angle: str, what: str) -> None:
+    picture(tmp_path / "JPEGImages" / "a.jpg")
+    both = item().replace("</object>", turned_item(20, 15, 10, 4, angle).partition("</name>")[2])
+    label(tmp_path / "Annotations" / "a.xml", item(), both)
+    assert [str(p) for p in voc.read(tmp_path, masks=False).problems] == [f"Annotations/a.xml:4: {what}"]
+
+
+def test_an_upright_box_far_outside_counts_where_upright_ones_are_learnt_alone(tmp_path: Path) -> None:
+    picture(tmp_path / "JPEGImages" / "a.jpg")
+    far = item(box=(400, 300, 500, 400)).replace("</object>", turned_item(20, 15, 10, 4, 0.0).partition("</name>")[2])
+    label(tmp_path / "Annotations" / "a.xml", far)
+    dataset = records.read(tmp_path, task="oriented_object_detection", training=False)
+    (row,) = dataset.splits["test"]
+    assert (row.target.boxes.tolist(), row.target.corners()[0, 0].tolist()) == ([[15, 13, 25, 17]], [15, 13])
+    with pytest.raises(DataError, match=r"coordinates from .* to 500 in an image of 40x30 pixels"):
+        records.read(tmp_path, task="object_detection", training=False)
+
+
 def test_turned_boxes_of_corners_lie_beside_upright_ones(tmp_path: Path) -> None:
     """As DIOR-R has them, whose lists name the files."""
     corners = {"left_top": (5, 4), "right_top": (15, 8), "right_bottom": (13, 12), "left_bottom": (3, 8)}

@@ -57,13 +57,11 @@ def _shape(item: Tag, first: float) -> Shape:
 
 
 def _turned(item: Tag) -> Floats | None:
-    """(4, 2) of a turned box; None of an upright one, also where only the frame of a turned one stands beside it."""
-    try:
-        return next(map(_corners, item.all("robndbox")), None)
-    except ValueError:
-        if item.all("bndbox"):
-            return None
-        raise
+    """(4, 2) of a turned box; None of an upright one, also where an empty frame of a turned one stands beside it."""
+    frames = item.all("robndbox")
+    if item.all("bndbox"):
+        frames = [frame for frame in frames if any(tag.text.strip() for tag in frame.inside)]
+    return next(map(_corners, frames), None)
 
 
 def _sides(item: Tag) -> list[str]:
