@@ -9,7 +9,7 @@ from PIL import Image
 
 from visrun.data import records
 from visrun.data.describe import describe
-from visrun.data.readers import kitti, yolo
+from visrun.data.readers import folder, kitti, yolo
 from visrun.errors import DataError
 
 CAR = "Car 0.00 0 -1.58 4.50 5.25 14.00 25.00 1.65 1.67 3.64 -0.65 1.71 46.70 -1.59"
@@ -93,3 +93,11 @@ def test_no_label_file_at_all_is_refused(tmp_path: Path) -> None:
     label.write_text(CAR)
     with pytest.raises(DataError, match=r"no image of train has a label file, such as .*label_2/a\.txt"):
         kitti.read(tmp_path)
+
+
+def test_cameras_are_no_classes(tmp_path: Path) -> None:
+    made(tmp_path / "set", CAR)
+    picture(tmp_path / "set" / "training" / "image_3" / "000000.png", 40)
+    assert not folder.recognise(tmp_path / "set") and not folder.recognise(tmp_path)
+    dataset = records.read(tmp_path / "set", task="classification", training=False)
+    assert (dataset.layout, dataset.others) == ("kitti", ())

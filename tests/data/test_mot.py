@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from visrun.data import records
-from visrun.data.readers import mot
+from visrun.data.readers import folder, mot
 from visrun.errors import DataError
 
 INFO = "[Sequence]\nname={}\nimDir=img1\nframeRate=30\nseqLength=4\nimWidth=40\nimHeight=30\nimExt=.jpg\n"
@@ -83,7 +83,7 @@ def test_frames_of_one_sequence_are_held_out_together(tmp_path: Path) -> None:
     assert "1 sequence without gt/gt.txt is left out, such as test/T" in dataset.warnings
     folds = records.read(tmp_path, task="object_detection", fold="2/5")
     assert len({row.image.parent.parent.name for row in folds.splits["val"]}) == 1
-    with pytest.raises(DataError, match=r"only 5 groups of data\.group=sequence"):
+    with pytest.raises(DataError, match=r"^data\.fold=1/6: there are only 5 sequences; take fewer folds$"):
         records.read(tmp_path, task="object_detection", fold="1/6")
     other = records.read(tmp_path, task="object_detection", group=r"img1/\d+")
     assert len({row.image.parent.parent.name for row in other.splits["val"]}) > 1
@@ -137,3 +137,15 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     (tmp_path / "train" / "B" / "seqinfo.ini").unlink()
     with pytest.raises(DataError, match=r"A/seqinfo\.ini: no seqinfo\.ini"):
         mot.read(tmp_path)
+
+
+@pytest.mark.parametrize("top", ["train", "."])
+@pytest.mark.parametrize("truth", [[WALK], []])
+def test_sequences_are_no_classes(tmp_path: Path, top: str, truth: list[str]) -> None:
+    for k in range(3):
+        sequence(tmp_path / "set" / top / f"MOT17-0{k}", *truth, shade=40 * k)
+    assert not folder.recognise(tmp_path / "set") and not folder.recognise(tmp_path / "set" / top / "MOT17-00")
+    with pytest.raises(
+        DataError, match=r"single class, pedestrian, .* task=object_detection$" if truth else "no layout for"
+    ):
+        records.read(tmp_path / "set", task="classification")

@@ -14,7 +14,7 @@ from visrun.data.outlines import Floats, Window
 from visrun.data.recognise import choices
 from visrun.data.verdicts import is_defective
 from visrun.errors import DataError
-from visrun.tables import READERS, TARGETS, learning
+from visrun.tables import TARGETS, finding
 from visrun.text import plural, some
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def describe(dataset: Dataset, *, learns: bool = True) -> str:
         lines.append(f"  {name:<6}{len(rows):>8,} images  {line(dataset, name)}".rstrip())
     if dataset.kind == "verdict":
         lines += _mode(dataset, learns)
-    if dataset.kind == "label" and (entry := READERS[dataset.layout]).derived:
-        lines.append(f"  an image's label is what its objects are; task={learning(entry.targets)[0]} finds the objects")
+    if dataset.kind == "label" and (task := finding(dataset.layout)):
+        lines.append(f"  an image's label is what its objects are; task={task} finds the objects")
     if dataset.white:
         lines.append(f"  16-bit grey: 0 to {dataset.white:,} is black to white, in every image")
     if dataset.skipped:

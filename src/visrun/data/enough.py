@@ -11,7 +11,7 @@ import numpy as np
 
 from visrun.data.splits import Entry
 from visrun.errors import DataError
-from visrun.tables import TARGETS
+from visrun.tables import TARGETS, finding
 from visrun.text import are, plural
 
 if TYPE_CHECKING:
@@ -30,9 +30,12 @@ def require(
     kind: str,
     root: Path,
     training: bool,
+    layout: str,
     skipped: Sequence[str] = (),
 ) -> None:
     """Refuse what cannot be trained on, and say how much had been left out as unusable (``skipped``, a line each).
+
+    ``layout`` is the reader, whose labels of images may be what their objects are.
 
     Raises:
         DataError: For an empty split and, where classes are told apart, for a training split that holds fewer than two;
@@ -40,7 +43,7 @@ def require(
             without good images; for a target that does not vary in training.
     """
     try:
-        _require(good, counts, listing, kind=kind, root=root, training=training)
+        _require(good, counts, listing, kind=kind, root=root, training=training, layout=layout)
     except DataError as error:
         if not skipped:
             raise
@@ -49,7 +52,14 @@ def require(
 
 
 def _require(
-    good: dict[str, list[Entry]], counts: Counts, listing: Listing, *, kind: str, root: Path, training: bool
+    good: dict[str, list[Entry]],
+    counts: Counts,
+    listing: Listing,
+    *,
+    kind: str,
+    root: Path,
+    training: bool,
+    layout: str,
 ) -> None:
     _require_images(good, listing, LEARNT if training else (), kind, root)
     if training and kind == "value":
@@ -60,7 +70,7 @@ def _require(
         _require_objects(good, counts, root)
     if kind == "verdict":
         _require_good_ones(counts, root)
-    _require_classes(counts["train"], listing.classes, kind, root)
+    _require_classes(counts["train"], listing.classes, kind, root, finding(layout) if kind == "label" else "")
 
 
 def _require_images(
@@ -90,13 +100,14 @@ def _require_good_ones(counts: Counts, root: Path) -> None:
             raise DataError(f"{root}: no good image in {name}: add some, what is normal is learnt from them")
 
 
-def _require_classes(counted: Sequence[int], classes: Sequence[str], kind: str, root: Path) -> None:
-    """Refuse a training split that shows too few classes to tell apart."""
+def _require_classes(counted: Sequence[int], classes: Sequence[str], kind: str, root: Path, finds: str) -> None:
+    """Refuse a training split that shows too few classes to tell apart; ``finds`` is the task that finds objects."""
     present = [name for name, n in zip(classes, counted, strict=True) if n]
     if len(present) >= TARGETS[kind].least_classes:
         return
     mend = "an id of 255 means ignore, write the foreground as 1" if kind == "mask" else "add images of another"
-    raise DataError(f"{root}: a single class, {present[0]}, in train: at least two are needed: {mend}")
+    other = f", or find the objects: task={finds}" if finds else ""
+    raise DataError(f"{root}: a single class, {present[0]}, in train: at least two are needed: {mend}{other}")
 
 
 def _mend(empty: str, listing: Listing) -> str:

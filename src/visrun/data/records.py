@@ -7,7 +7,6 @@ Example:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from visrun.allocator import uncollected
-from visrun.data import check, choose, enough, files, labelled, lookalikes, mask_classes, recognise, splits
+from visrun.data import check, choose, enough, files, fingerprint, labelled, lookalikes, mask_classes, recognise, splits
 from visrun.data.check import Finding
 from visrun.data.labelled import Entries, Labelled
 from visrun.data.listing import Listing, Problem, Record
@@ -155,17 +154,21 @@ def checked(
 
     ``pixels`` decodes the images as well, see `visrun.data.check.examine`.
     """
-    base, kind, group = files.home(root), found.kind, group or found.listing.group
+    base, kind, typed, group = files.home(root), found.kind, bool(group), group or found.listing.group
     if classes is not None:
         classes = tuple(composed(str(name)) for name in classes)
     listing, ids, good, skipped = _examined(
         found, base=base, classes=classes, on_bad=on_bad, training=training, pixels=pixels, progress=progress
     )
     progress("comparing splits", 0, 0)
-    fingerprint, white = _fingerprint(good, base, listing), check.white(good)
+    whole, white = fingerprint.of(good, base, listing), check.white(good)
     if training:
         by: dict[str, Any] = {"root": base, "seed": seed, "by_class": TARGETS[kind].by_class}
-        cut = partial(splits.complete, val_fraction=val_fraction) if fold is None else partial(splits.folded, fold=fold)
+        cut = (
+            partial(splits.complete, val_fraction=val_fraction)
+            if fold is None
+            else partial(splits.folded, fold=fold, typed=typed)
+        )
         good = cut(good, **by, group=group, defects_aside=defects_aside)
         good = splits.thinned(good, **by, fraction=train_fraction)
         if kind == "value" and form_of(found.listing):
@@ -173,7 +176,8 @@ def checked(
     else:
         good = {"test": good[splits.ALL]} if splits.ALL in good else splits.ordered(good)
     counts = choose.count(good, kind=kind, num_classes=len(listing.classes), ids=ids)
-    enough.require(good, counts, listing, kind=kind, root=root, training=training, skipped=skipped)
+    torn = splits.torn(good, root=base, group=group if training else None, typed=typed)
+    enough.require(good, counts, listing, kind=kind, root=root, training=training, skipped=skipped, layout=found.layout)
     return Dataset(
         root=root,
         layout=found.layout,
@@ -185,12 +189,12 @@ def checked(
         white=white,
         skipped=skipped,
         multilabel=listing.multilabel,
-        fingerprint=fingerprint,
-        fingerprints=_fingerprints(good, base, listing),
+        fingerprint=whole,
+        fingerprints=fingerprint.of_splits(good, base, listing),
         mask_ids=ids,
         counts=counts,
         warnings=_warnings(
-            found, listing, good, counts, base=base, classes=classes, group=group, training=training, pixels=pixels
+            found, listing, good, counts, base=base, classes=classes, torn=torn, training=training, pixels=pixels
         ),
         own_val="val" in found.listing.splits,
         others=found.others,
@@ -270,7 +274,7 @@ def _warnings(
     *,
     base: Path,
     classes: Sequence[str] | None,
-    group: str | None,
+    torn: Sequence[str],
     training: bool,
     pixels: bool,
 ) -> tuple[str, ...]:
@@ -279,22 +283,8 @@ def _warnings(
     return (
         *listing.warnings,
         *check.paged(good, base),
-        *splits.torn(good, root=base, group=group if training else None),
+        *torn,
         *choose.left_out(found.listing.classes, classes, training=training),
         *choose.warnings(good, counts, listing, kind=found.kind, root=base, training=training, most=most),
         *(lookalikes.warning(good, base) if pixels and found.kind != "verdict" else ()),  # parts look alike by nature
     )
-
-
-def _fingerprints(good: dict[str, list[splits.Entry]], root: Path, listing: Listing) -> dict[str, str]:
-    """Of each split but train its own."""
-    return {name: _fingerprint({name: rows}, root, listing) for name, rows in good.items() if name != "train"}
-
-
-def _fingerprint(good: dict[str, list[splits.Entry]], root: Path, listing: Listing) -> str:
-    lines = [f"{listing.classes} {listing.targets}"]
-    for name, rows in sorted(good.items()):
-        for record, finding in rows:
-            target = files.shown(record.target, root) if isinstance(record.target, Path) else record.target
-            lines.append(f"{name}\t{files.shown(record.image, root)}\t{finding.length}\t{target}")
-    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

@@ -17,6 +17,7 @@ from visrun.data.objects import Objects
 from visrun.data.stratify import dealt, given_back, held_out, held_out_of_several
 from visrun.data.verdicts import Verdict, is_defective
 from visrun.errors import DataError
+from visrun.text import plural
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +74,7 @@ def folded(
     seed: int,
     by_class: bool,
     group: str | None = None,
+    typed: bool = True,
     defects_aside: bool = False,
 ) -> dict[str, list[Entry]]:
     """``splits`` with a ``val`` that is one fold of cross-validation, and the other folds as ``train``.
@@ -82,6 +84,7 @@ def folded(
 
     Args:
         fold: ``2/5`` is the second of five folds.
+        typed: See `torn`.
 
     The other arguments are those of `complete`.
 
@@ -97,8 +100,9 @@ def folded(
     names, groups = _named([entries[i] for i in parted], root=root, by_class=by_class)
     alike = _owners([entries[i] for i in parted], root=root, group=group)
     if parted and len(set(alike)) < count:
-        what = "different images" if group is None else f"groups of data.group={group}"
-        raise DataError(f"data.fold={fold}: there are only {len(set(alike))} {what}; take fewer folds")
+        few = len(set(alike))
+        what = plural(few, "different image") if group is None else _groups(few, group, typed=typed)
+        raise DataError(f"data.fold={fold}: {'there is' if few == 1 else 'there are'} only {what}; take fewer folds")
     numbers = dealt(names, groups, count=count, seed=seed, alike=alike)
     learnt_from = {i for i, own in zip(parted, numbers, strict=True) if own != number - 1}
     done = {name: list(own) for name, own in splits.items() if name == "test"}
@@ -132,8 +136,11 @@ def members(entries: Sequence[Entry], *, root: Path, group: str) -> list[str | N
     return [None if one is None else " ".join(part or "" for part in one.groups()) or one[0] for one in found]
 
 
-def torn(splits: Mapping[str, Sequence[Entry]], *, root: Path, group: str | None) -> list[str]:
-    """Warnings of groups that stand in two splits, and of images that are in none."""
+def torn(splits: Mapping[str, Sequence[Entry]], *, root: Path, group: str | None, typed: bool = True) -> list[str]:
+    """Warnings of groups that stand in two splits, and of images that are in none.
+
+    ``typed`` says whether ``group`` is the user's; else the reader's, of whose records it names the members.
+    """
     if group is None:
         return []
     named = {split: members(entries, root=root, group=group) for split, entries in splits.items()}
@@ -148,9 +155,14 @@ def torn(splits: Mapping[str, Sequence[Entry]], *, root: Path, group: str | None
     if alone:
         lines.append(f"data.group={group}: not found in {alone:,} of {total:,} images, each of which stands alone")
     if several:
-        count = f"{len(several):,} groups of data.group={group} stand" if len(several) > 1 else "one group stands"
-        lines.append(f"{count} in two splits, such as {several[0]}: scores on them look better than they are")
+        verb = "stands" if len(several) == 1 else "stand"
+        count = _groups(len(several), group, typed=typed)
+        lines.append(f"{count} {verb} in two splits, such as {several[0]}: scores on them look better than they are")
     return lines
+
+
+def _groups(count: int, group: str, *, typed: bool) -> str:
+    return f"{plural(count, 'group')} of data.group={group}" if typed else plural(count, group)
 
 
 def _require_found(splits: Mapping[str, Sequence[Entry]], *, root: Path, group: str | None) -> None:

@@ -81,3 +81,9 @@ def layouts_of(task: str) -> list[str]:
 def learning(targets: Iterable[str]) -> list[str]:
     """The tasks that learn these kinds of target, in the order of the kinds."""
     return [name for target in targets for name, entry in TASKS.items() if entry.target == target]
+
+
+def finding(layout: str) -> str:
+    """The task that finds the objects whose classes a layout's labels of images are; "" where they are its own."""
+    entry = READERS[layout]
+    return learning(entry.targets)[0] if entry.derived else ""

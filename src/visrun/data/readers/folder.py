@@ -9,7 +9,7 @@ from pathlib import Path
 from visrun.data import files
 from visrun.data.listing import Listing, Record
 from visrun.data.passed_over import unread_told
-from visrun.data.readers import class_folders, file_names, inspected, label_lists, table
+from visrun.data.readers import class_folders, file_names, inspected, kitti, label_lists, mot, table
 from visrun.data.readers.class_folders import Level, Parts
 from visrun.data.splits import ALL
 from visrun.errors import DataError
@@ -22,9 +22,11 @@ def recognise(root: Path) -> bool:
     """Whether ``root`` holds class folders, with or without split folders above them.
 
     Folders named for several splits that hold no class folders are recognised, to be refused by their names, unless
-    a file below may label their images.
+    a file below may label their images. Sequences of frames and KITTI's cameras are no classes.
     """
     top, parts = class_folders.layout(root)
+    if mot.holds_sequences(top) or kitti.recognise(top):
+        return False
     if ALL not in parts:
         return True
     here = parts[ALL][0]

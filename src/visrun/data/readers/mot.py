@@ -59,6 +59,11 @@ def recognise(root: Path) -> bool:
     return any(_has_truth(folder) for _, folder in _folders(root))
 
 
+def holds_sequences(root: Path) -> bool:
+    """Whether ``root`` or folders in it are sequences, with their truth or without: never classes of images."""
+    return any(_has_truth(folder) or files.is_file(folder / INFO) for _, folder in _folders(root))
+
+
 def read(root: Path, *, group: str | None = None) -> Listing:
     """MOTChallenge: train/SEQUENCE/img1/*.jpg with train/SEQUENCE/gt/gt.txt, or SEQUENCE/ without splits.
 
