@@ -73,7 +73,10 @@ def test_an_image_without_a_label_file_shows_nothing(tmp_path: Path) -> None:
     (tmp_path / "training" / "label_2" / "000009.txt").write_text(CAR)
     listing = kitti.read(tmp_path)
     assert [len(row.target) for row in listing.splits["train"]] == [1, 1, 0]
-    assert listing.warnings == ("1 label file without an image is left out, such as training/label_2/000009.txt",)
+    assert listing.warnings == (
+        "1 image without a label file is taken to show nothing, such as training/image_2/000002.png",
+        "1 label file without an image is left out, such as training/label_2/000009.txt",
+    )
 
 
 @pytest.mark.parametrize("line", ["Car 0 0 0 1 2 3", f"{CAR} 1 2", CAR.replace("14.00", "x"), "1 0.5 0.5 0.1 0.1"])

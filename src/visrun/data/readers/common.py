@@ -21,6 +21,7 @@ from visrun.text import are, composed, plural, some
 
 Pair = tuple[str, Path, Path]  # split, folder of images, folder of labels
 Size = tuple[int, int]  # (width, height)
+BLANK = "taken to show nothing"  # what becomes of images that no label file belongs to
 
 
 def pairs(root: Path, labels: Sequence[str], images: Sequence[str] = IMAGES) -> list[Pair]:
@@ -235,12 +236,15 @@ def unmarked(name: str, marks: Iterable[str]) -> str:
     return name[: -len(mark)] if (mark := next(found, "")) else name
 
 
-def left_over(what: str, rest: Iterable[Path], root: Path, *, lacking: str = "an image") -> tuple[str, ...]:
-    """A warning of each ``what`` (label file, mask, ...) that has nothing which they belong to, if any."""
+def left_over(
+    what: str, rest: Iterable[Path], root: Path, *, lacking: str = "an image", fate: str = "left out"
+) -> tuple[str, ...]:
+    """A warning of each ``what`` (label file, mask, ...) that has nothing which they belong to, if any; ``fate`` says
+    what becomes of them."""
     every = sorted((files.shown(path, root) for path in rest), key=files.natural)
     if not every:
         return ()
-    return (f"{plural(len(every), what)} without {lacking} {are(len(every))} left out, such as {every[0]}",)
+    return (f"{plural(len(every), what)} without {lacking} {are(len(every))} {fate}, such as {every[0]}",)
 
 
 def class_ids(top: Path, *folders: Path) -> tuple[str, ...]:

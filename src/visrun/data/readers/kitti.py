@@ -36,7 +36,7 @@ def read(root: Path, *, boxed: bool = True) -> Listing:
     """KITTI's labels: training/image_2/*.png with training/label_2/*.txt (images/ and labels/ with data=kitti).
 
     Boxes are pixels as written. Regions of type DontCare are ignored, whatever is found there. An image without a label
-    file shows nothing.
+    file shows nothing, which is said.
 
     Args:
         root: The folder.
@@ -71,6 +71,8 @@ def read(root: Path, *, boxed: bool = True) -> Listing:
         problems += made.problems
         if not made.problems:
             splits[split].append(Record(image, marks_of(made, "boxes", index), files.shown(image, root)))
+    bare = [image for _, image, label in jobs if label is None]
+    warnings += common.left_over("image", bare, root, lacking="a label file", fate=common.BLANK)
     warnings += common.left_over("label file", rest, root)
     return Listing(splits=splits, classes=classes, problems=tuple(problems), warnings=warnings)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,7 @@ from visrun.data.readers.shapes import Shapes, form_of, left_out, marks_of
 from visrun.data.splits import ALL
 from visrun.data.threads import mapped
 from visrun.errors import DataError
-from visrun.text import are, composed, plural
+from visrun.text import composed
 
 LOOKED_AT = 3  # jsons of a folder likewise
 _LOOK = re.compile(rb'"shapes"\s*:\s*\[|"image(Path|Data)"\s*:')
@@ -82,7 +82,7 @@ def read(root: Path) -> Listing:
         warnings += common.bare_splits(_tops(root), splits, used, root, mend="add their jsons")
     warnings += (
         *left_out(every),
-        *_bare(bare, root),
+        *common.left_over("image", bare, root, lacking="a json", fate=common.BLANK),
         *common.left_over("image", rest, root, lacking="a json in their folder"),
     )
     warnings += common.left_over("foreign json", (path for _, _, others in found for path in others), root)
@@ -202,10 +202,3 @@ def _unlabelled(place: Place, lone: Sequence[Path], used: set[Path]) -> tuple[li
         return free, []
     homes = {image.parent for image in used}
     return [i for i in free if i.parent in homes], [i for i in free if i.parent not in homes]
-
-
-def _bare(bare: Sequence[Path], root: Path) -> Iterator[str]:
-    """A line on images that nothing labels."""
-    if bare:
-        count, first = plural(len(bare), "image"), files.shown(bare[0], root)
-        yield f"{count} without a json {are(len(bare))} taken to show nothing, such as {first}"
