@@ -116,8 +116,19 @@ def test_of_two_images_of_one_name_the_json_names_its_own(tmp_path: Path) -> Non
         picture(tmp_path / name)
     write(tmp_path / "a.json", content(shape(), imagePath="C:\\photos\\a.png"))
     assert found(tmp_path) == {"all": [("a.png", 1)]}
+    assert labelme.read(tmp_path).warnings == ("1 image without a json that names it is left out, such as a.jpg",)
     write(tmp_path / "a.json", content(shape()))
     assert found(tmp_path) == {"all": [("a.jpg", 1), ("a.png", 1)]}
+
+
+def test_a_json_of_two_different_pictures_is_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    Image.new("L", SIZE, 255).save(tmp_path / "a.png")
+    write(tmp_path / "a.json", content(shape()))
+    listing = labelme.read(tmp_path)
+    what = "a.json is also that of {}, another picture: rename or remove one"
+    assert [str(p) for p in listing.problems] == [f"a.jpg: {what.format('a.png')}", f"a.png: {what.format('a.jpg')}"]
+    assert listing.splits == {"all": []}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from visrun.data import files
 from visrun.data.folder_names import IMAGES, LABELME_JSONS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import no_marks
-from visrun.data.readers import common, labelme_shapes
+from visrun.data.readers import common, labelme_shapes, shared_labels
 from visrun.data.readers.finder import Claim, Finder, usurped
 from visrun.data.readers.namesakes import parts_of
 from visrun.data.readers.shapes import Shapes, form_of, left_out, marks_of
@@ -53,7 +53,8 @@ def read(root: Path) -> Listing:
 
     Polygons, circles and masks are outlines, rectangles boxes, oriented rectangles turned boxes; lines and points are
     no objects. Shapes with the same label and group_id are parts of one object. An image without a json shows nothing
-    where others have one.
+    where others have one; a json is refused where two images of its name, of which it names neither, show different
+    pictures.
 
     Raises:
         DataError: Where there are no such jsons, or training or validation images have none at all (test images are
@@ -65,7 +66,7 @@ def read(root: Path) -> Listing:
         raise DataError(f"{root}: no LabelMe json: expected NAME.json beside NAME.jpg, or in labels/ or annotations/")
     finder = Finder(root, [])
     found = [_rows(place, root, finder) for place in places]
-    rows = [(place, row) for place, (several, _, _) in zip(places, found, strict=True) for row in several]
+    rows = [(place, row) for place, (several, *_) in zip(places, found, strict=True) for row in several]
     every = [row.shapes for _, row in rows]
     form = form_of(every)
     names = common.sorted_names({shape.name for shapes in every for shape in shapes.objects})
@@ -74,7 +75,7 @@ def read(root: Path) -> Listing:
     used = {image for _, row in rows for image in row.images}
     bare: list[Path] = []
     rest: list[Path] = []
-    for place, (_, lone, _) in zip(places, found, strict=True):
+    for place, (_, lone, _, _) in zip(places, found, strict=True):
         inside, outside = _unlabelled(place, lone, used)
         bare, rest = bare + inside, rest + outside
         splits[place.split] += [Record(image, no_marks("", form=form), files.shown(image, root)) for image in inside]
@@ -85,7 +86,9 @@ def read(root: Path) -> Listing:
         *common.left_over("image", bare, root, lacking="a json", fate=common.BLANK),
         *common.left_over("image", rest, root, lacking="a json in their folder"),
     )
-    warnings += common.left_over("foreign json", (path for _, _, others in found for path in others), root)
+    passed = (path for _, _, others, _ in found for path in others)
+    warnings += common.left_over("image", passed, root, lacking="a json that names it")
+    warnings += common.left_over("foreign json", (path for *_, others in found for path in others), root)
     return Listing(splits=splits, classes=names, problems=tuple(problems), warnings=warnings)
 
 
@@ -134,15 +137,16 @@ def _is_labelme(file: Path) -> bool:
     return bool(_LOOK.search(files.head(file)))
 
 
-def _rows(place: Place, root: Path, finder: Finder) -> tuple[list[Row], list[Path], list[Path]]:
-    """The jsons of a place, the images there of whose names none is, and jsons of other kinds."""
+def _rows(place: Place, root: Path, finder: Finder) -> tuple[list[Row], list[Path], list[Path], list[Path]]:
+    """The jsons of a place, the images there of whose names none is, those of whose name one is that names another's
+    as its own, and jsons of other kinds."""
     pictures: dict[str, list[Path]] = {}
     for folder in place.images:
         for image in files.images(folder):
             pictures.setdefault(common.place(image, folder), []).append(image)
     jsons = list(files.of_suffix(place.jsons, files.JSON))
     contents = mapped(partial(labelme_shapes.parse, root=root), jsons, path=lambda path: path)
-    rows, others = [], []
+    rows, passed, others = [], [], []
     for path, shapes in zip(jsons, contents, strict=True):
         same = pictures.pop(common.place(path, place.jsons), [])
         if shapes is None and not same:
@@ -152,8 +156,9 @@ def _rows(place: Place, root: Path, finder: Finder) -> tuple[list[Row], list[Pat
             where = files.shown(path, root)
             shapes = Shapes(where, problems=[Problem(where, "no LabelMe json: it has no shapes")])
         named = [image for image in same if composed(image.name) == composed(shapes.image)]
+        passed += [image for image in same if named and image not in named]
         rows.append(Row(path, shapes, named or same or [_image(path, place, shapes.image, finder)]))
-    return rows, [image for several in pictures.values() for image in several], others
+    return rows, [image for several in pictures.values() for image in several], passed, others
 
 
 def _image(path: Path, place: Place, name: str, finder: Finder) -> Path:
@@ -178,6 +183,7 @@ def _fill(
         for place, row in rows
     ]
     lost = usurped((claim for several in claims for claim in several), root)
+    shared = shared_labels.told({image: row.json for _, row in rows for image in row.images}, root)
     problems: list[Problem] = []
     for (place, row), several in zip(rows, claims, strict=True):
         where = files.shown(row.json, root)
@@ -186,6 +192,8 @@ def _fill(
             if claim in lost and files.is_file(claim.path):
                 what = f"no image of its own: {files.shown(claim.path, root)} has the name of several jsons"
                 problems.append(Problem(where, what))
+            elif claim.path in shared:
+                problems.append(shared[claim.path])
             else:
                 marks = marks_of(row.shapes, form, index)
                 splits[place.split].append(Record(claim.path, marks, where))

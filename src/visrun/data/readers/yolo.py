@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from visrun.data import files, lookalikes
+from visrun.data import files
 from visrun.data.folder_names import YOLO_LABELS
 from visrun.data.listing import Listing, Problem, Record
 from visrun.data.marks import Marks
@@ -19,6 +18,7 @@ from visrun.data.readers import (
     cvat,
     dota,
     labelme,
+    shared_labels,
     voc_objects,
     yolo_beside,
     yolo_darknet,
@@ -87,7 +87,7 @@ def read(root: Path, *, only_outlines: bool) -> Listing:
     if form == "quads" and only_outlines:
         form = "outlines"
         warnings.append("lines of four corners are read as outlines")
-    splits, problems = _records(parsed, base, form, _shared(label_of, base))
+    splits, problems = _records(parsed, base, form, shared_labels.told(label_of, base))
     return Listing(
         splits=splits,
         classes=plan.names or _numbered(every),
@@ -157,32 +157,6 @@ def _folders(root: Path) -> yolo_yaml.Plan | None:
 
 def _wanted(image: Path) -> Path:
     return in_labels(image) or image.with_suffix(".txt")
-
-
-def _shared(label_of: Mapping[Path, Path | None], base: Path) -> dict[Path, Problem]:
-    """What is wrong with images that have one label file, since they have one name, and show different pictures."""
-    images_of: dict[Path, list[Path]] = defaultdict(list)
-    for image, label in label_of.items():
-        if label is not None:
-            images_of[label].append(image)
-    several = [(label, images) for label, images in images_of.items() if len(images) > 1]
-    unlike = mapped(_unlike, [images for _, images in several], path=lambda images: images[0])
-    found = {}
-    for (label, images), other in zip(several, unlike, strict=True):
-        if other is None:
-            continue
-        for image in images:
-            named = images[0].name if image == other else other.name
-            what = f"{files.shown(label, base)} is also that of {named}, another picture: rename or remove one"
-            found[image] = Problem(files.shown(image, base), what)
-    return found
-
-
-def _unlike(images: Sequence[Path]) -> Path | None:
-    """The first image that is another picture than the first of all; None where all are one."""
-    with contextlib.suppress(DataError):  # the checks say what is wrong with it
-        return next((other for other in images[1:] if not lookalikes.nearly_equal(images[0], other)), None)
-    return None
 
 
 def _numbered(every: Sequence[Lines]) -> tuple[str, ...]:
