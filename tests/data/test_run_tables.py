@@ -186,8 +186,28 @@ def test_runs_that_may_be_counted_along_rows_are_no_such_table(tmp_path: Path, h
     write(tmp_path / "train.csv", header, "a.jpg,1 1" if "," in header else "1 1")
     assert not run_tables.recognise(tmp_path)
     if "rle" in header:
-        line = "train.csv is a table of run lengths, which is not read: "
-        assert foreign.told(tmp_path, "segmentation").startswith(line)
+        column = header.partition(",")[2]
+        line = f"train.csv is a table of run lengths (column {column}), which is not read: {run_columns.RENAME}"
+        assert foreign.told(tmp_path, "segmentation") == line
+    with pytest.raises(DataError) as caught:
+        run_tables.read(tmp_path)
+    columns = header.replace(",", ", ")
+    assert str(caught.value).endswith(f" train.csv has the columns {columns}: {run_columns.RENAME}")
+
+
+@pytest.mark.parametrize("header", ["ImageId,EncodedPixel", "image_id,encoded_pixel"])
+def test_the_column_may_be_in_the_singular(tmp_path: Path, header: str) -> None:
+    airbus(tmp_path)
+    file = tmp_path / "train_ship_segmentations_v2.csv"
+    file.write_text(file.read_text().replace("ImageId,EncodedPixels", header))
+    dataset = records.read(tmp_path, task="instance_segmentation", training=False)
+    assert sorted(len(row.target) for row in dataset.splits["train"]) == [0, 0, 1, 2]
+
+
+def test_a_table_of_runs_whose_images_column_is_unknown_names_that_of_the_runs(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", "tile;EncodedPixels", "a.jpg;1 1")
+    told = foreign.told(tmp_path, "segmentation")
+    assert told.startswith("train.csv is a table of run lengths (column EncodedPixels), which is not read: ")
 
 
 def test_splits_and_groups_in_columns(tmp_path: Path) -> None:

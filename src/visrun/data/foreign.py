@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from visrun.data import files
+from visrun.data.readers.run_columns import RENAME
 from visrun.data.verdicts import is_good
 from visrun.tables import READERS, TASKS, layouts_of
-from visrun.text import some
+from visrun.text import in_a_line, some
 
 LOOKED_AT = 5  # files of one suffix in a folder
 MOST = 20  # folders in a folder
@@ -26,7 +27,7 @@ class Format(NamedTuple):
     Args:
         name: What people call it.
         files: Patterns of its files' names in lower case.
-        holds: A pattern of what stands in their first bytes.
+        holds: A pattern of what stands in their first bytes; what it finds as ``column`` is named.
         instead: What to do.
         readers: Of what is had by that.
     """
@@ -115,8 +116,8 @@ FORMATS = (
     Format(
         "a table of run lengths",
         "*.csv",
-        rb"(?i)\A[^\n]*\b(rle_?mask|rle)\b",
-        "if its runs count pixels from 1, down the columns, call the image's column ImageId, theirs EncodedPixels",
+        rb"(?i)\A[^\n]*?(?P<column>[^\r\n,;\t\"]*((?<![a-z])rle(?![a-z])|encoded[ _-]?pixels?)[^\r\n,;\t\"]*)",
+        RENAME,
         ("rle",),
     ),
     Format("MATLAB's format", "*.mat", b"", "write a table of image,label, or COCO of objects", ("coco", "csv")),
@@ -140,8 +141,10 @@ def told(root: Path, task: str) -> str:
             continue
         for file, head in several:
             named = any(fnmatchcase(file.name.lower(), pattern) for pattern in known.files.split())
-            if named and re.search(known.holds, head):
-                return f"{files.shown(file, files.home(root))} is {known.name}, which is not read: {known.instead}"
+            if named and (held := re.search(known.holds, head)):
+                column = held.groupdict().get("column", b"").decode("utf-8", "replace")
+                what = f"{known.name} (column {in_a_line(column)})" if column else known.name
+                return f"{files.shown(file, files.home(root))} is {what}, which is not read: {known.instead}"
     kinds = {"value": _numbered, "verdict": _unjudged}
     return kinds[kind](root) if (kind := TASKS[task].target) in kinds else ""
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from visrun.data import files
 from visrun.data.opening import MAX_PIXELS
 from visrun.data.readers import box_columns, table_text
 
-RUNS = "encodedpixels"  # without marks between words; other challenges' rle_mask counts along rows, or down columns
+# Without marks between words; other challenges' rle_mask counts along rows, or down columns.
+RUNS = ("encodedpixels", "encodedpixel")
+RENAME = "if its runs count pixels from 1, down the columns, call the image's column ImageId, theirs EncodedPixels"
 TOGETHER = ("imagelabel", "imageidclassid", "imageclass", "imageidlabel")  # a.jpg_Fish: image and class in one cell
 
 
@@ -46,11 +47,12 @@ def columns_of(names: Sequence[str]) -> Columns | None:
     place = {key: i for i, key in reversed([*enumerate(re.sub(r"[^a-z0-9]", "", name.lower()) for name in names)])}
     joined = next((place[key] for key in TOGETHER if key in place), None)
     image = next((place[key] for key in box_columns.IMAGE if key in place), joined)
-    if RUNS not in place or image is None:
+    runs = next((place[key] for key in RUNS if key in place), None)
+    if runs is None or image is None:
         return None
     return Columns(
         image=image,
-        runs=place[RUNS],
+        runs=runs,
         joined=image == joined,
         name=next((place[key] for key in (*box_columns.CLASS, *box_columns.ALSO) if key in place), None),
         size=next((tuple(map(place.get, two)) for two in box_columns.SIZE if place.keys() >= {*two}), ()),  # type: ignore[arg-type]
@@ -59,9 +61,9 @@ def columns_of(names: Sequence[str]) -> Columns | None:
 
 
 def holds_runs(file: Path) -> bool:
-    """Whether a table is one of runs: a row of it may be longer than what is looked at."""
-    first = files.head(file).partition(b"\n")[0].decode("utf-8-sig", "replace")
-    return RUNS[:7] in first.lower() and columns_of(table_text.names_in(first)) is not None
+    """Whether a table is one of runs."""
+    first = table_text.first_line(file)
+    return RUNS[0][:7] in first.lower() and columns_of(table_text.names_in(first)) is not None
 
 
 def runs_in(cell: str) -> NDArray[np.int32]:

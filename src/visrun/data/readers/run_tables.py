@@ -14,10 +14,10 @@ from visrun.data.marks import no_marks
 from visrun.data.readers import common, object_rows, table, table_text
 from visrun.data.readers.boxed import Picture, Pictures, class_names, listed
 from visrun.data.readers.finder import bare_splits
-from visrun.data.readers.run_columns import Columns, columns_of, holds_runs, runs_in
+from visrun.data.readers.run_columns import RENAME, Columns, columns_of, holds_runs, runs_in
 from visrun.data.threads import mapped
 from visrun.errors import DataError
-from visrun.text import plural, some
+from visrun.text import in_a_line, plural, some
 
 NOTHING = ("", "-1", "nan")  # cells of an image, or of a class in it, that shows nothing
 WANTED = "ImageId,EncodedPixels (or ImageId,ClassId,EncodedPixels, or Image_Label,EncodedPixels)"
@@ -48,6 +48,7 @@ def read(root: Path, *, group: str | None = None) -> Listing:
     if not found:
         raise DataError(
             f"{root}: no table of runs: expected {WANTED}, in train.csv (and val.csv, test.csv) or one .csv"
+            + _of_others(root)
         )
     base = files.home(root)
     sources = common.one_each(root, found, "tables of runs")
@@ -79,9 +80,23 @@ def _files(root: Path) -> tuple[list[tuple[str, Path]], list[Path]]:
     return common.label_files(root, (*LABELS_OF_SETS, "data"), table.inside, _is_table)
 
 
+def _of_others(root: Path) -> str:
+    """A line on the first table there, which is none of runs; "" where there is none."""
+    tables = common.label_files(root, (*LABELS_OF_SETS, "data"), table.inside, _may_be)[0]
+    if not tables:
+        return ""
+    file = tables[0][1]
+    names = ", ".join(map(in_a_line, table_text.names_in(table_text.first_line(file))))
+    return f". {files.shown(file, files.home(root))} has the columns {names}: {RENAME}"
+
+
+def _may_be(file: Path) -> bool:
+    return file.suffix.lower() in table.TABLES and not table.is_sample(file)
+
+
 def _is_table(file: Path) -> bool:
     """Whether a file is a table of runs, and no sample of what to hand in."""
-    return file.suffix.lower() in table.TABLES and not table.is_sample(file) and holds_runs(file)
+    return _may_be(file) and holds_runs(file)
 
 
 def _pictures(file: Path, text: str, split: str, shown: str, group: str | None) -> tuple[Pictures, list[Problem], bool]:

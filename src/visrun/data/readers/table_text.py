@@ -28,6 +28,11 @@ def head(file: Path) -> tuple[tuple[str, ...], Rows]:
     return (), []
 
 
+def first_line(file: Path) -> str:
+    """The line that names a table's columns: a row of it may be longer than what is looked at."""
+    return files.head(file).partition(b"\n")[0].decode("utf-8-sig", "replace")
+
+
 def cells_of(
     file: Path, text: str, *, wanted: str, least: int = 2, closed: bool = True
 ) -> tuple[tuple[str, ...], Rows]:
