@@ -120,3 +120,15 @@ def test_names_that_the_signs_alone_tell_apart_stay_whole(tmp_path: Path) -> Non
     file = tmp_path / "FullDataSet" / "sysdata.xml"
     file.write_text(SYSDATA.replace(">ship<", ">Car carrier(|)<"))
     assert voc.read(tmp_path, masks=False).classes == ("Car carrier([]==[])", "Car carrier(|)")
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("lists", [False, True])
+def test_a_missing_image_is_named_where_it_should_lie(tmp_path: Path, inside: bool, lists: bool) -> None:
+    made(tmp_path, lists)
+    (tmp_path / "FullDataSet" / "AllImages" / "100000002.bmp").unlink()
+    with pytest.raises(DataError) as caught:
+        records.read(tmp_path / "FullDataSet" if inside else tmp_path, task="oriented_object_detection")
+    top = "" if inside else "FullDataSet/"
+    line = f"{top}Annotations/100000002.xml: {top}AllImages/100000002.bmp: no such file"
+    assert line in map(str.strip, str(caught.value).splitlines())

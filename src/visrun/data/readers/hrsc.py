@@ -32,6 +32,12 @@ def parse(tag: Tag, shown: str) -> Shapes:
     return found
 
 
+def image_name(tag: Tag) -> str:
+    """The name of the image's file; "" in an xml file of others."""
+    name, suffix = tag.get("Img_FileName"), tag.get("Img_FileFmt")
+    return f"{name}.{suffix}" if name and suffix else ""
+
+
 def _shape(item: Tag) -> Shape:
     try:
         numbers = [number_in(item.get(name)) for name in AROUND]

@@ -93,7 +93,8 @@ def read(root: Path) -> Listing:
         choose = " or ".join(map(files.naming, homes))
         raise DataError(f"{root}: several sets, choose one: {choose}" if homes else f"{root}: no Annotations/*.xml")
     known = common.class_names(homes[0], root)
-    finder = Finder(root, [homes[0] / "JPEGImages", homes[0] / "images", homes[0], homes[0].parent])
+    pictured = [folder for name in IMAGES_OF_XMLS if (folder := common.child(homes[0], [name]))]
+    finder = Finder(root, [*pictured, homes[0], homes[0].parent])
     parsed: dict[str, list[tuple[Claim, Parsed]]] = {}
     problems: list[Problem] = []
     unlisted = 0
@@ -215,7 +216,7 @@ def _image(finder: Finder, path: Path, tag: Tag, split: str, *, home: str) -> Pa
         finder: Of images; path: the file; tag: what it holds; split: whose it is.
         home: The split for which its folder is named, which the image's then must not contradict; else ``all``.
     """
-    name, folder = tag.get("filename") or path.stem, tag.get("folder")
+    name, folder = tag.get("filename") or hrsc.image_name(tag) or path.stem, tag.get("folder")
     beside = [path.with_suffix(suffix) for suffix in (Path(name).suffix, ".jpg", ".png") if suffix]
     found = next((place for place in beside if files.is_file(place)), None)
     if found:
