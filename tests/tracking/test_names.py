@@ -186,7 +186,21 @@ def test_what_a_store_needs_beside_mlflow_is_refused_where_it_lacks(tmp_path, mo
     monkeypatch.setitem(sys.modules, "pymysql", Mock())
     assert problem_of("mysql+pymysql://me@host/db") is None
     assert problem_of("postgresql+strange://host").startswith("no address of a database; give such as")
-    assert problem_of("uc").startswith("MLflow takes no folder") and problem_of("databricks-uc") is not None
+
+
+@pytest.mark.parametrize("uri", ["uc", "uc:http://localhost:8080", "databricks-uc", "databricks-uc://profile"])
+def test_a_registry_of_models_is_no_store_of_runs(uri):
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking._tracking_service.utils import _get_store
+
+    assert problem_of(uri).startswith("a registry of models, which keeps no runs; give databricks, a server's")
+    with pytest.raises(MlflowException, match="Detected Unity Catalog tracking URI"):
+        _get_store(uri)
+
+
+@pytest.mark.parametrize("uri", ["databricks", "databricks://profile", "databricks-uc", "uc"])
+def test_what_mlflow_takes_for_an_address_is_no_path(uri):
+    assert not uris.is_local(uri) and not uris.is_relative(uri)
 
 
 def test_addresses_that_may_work_are_let_through(monkeypatch):

@@ -7,6 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 DATABRICKS = "databricks"
+# Of models alone, as MLflow's registry of tracking stores refuses them (mlflow.tracking._tracking_service.utils).
+REGISTRIES = ("databricks-uc", "uc")
+NAMES = (DATABRICKS, *REGISTRIES)  # that MLflow takes for a whole address
 DATABASES = ("postgresql", "mysql", "mssql")
 # The module of a database's driver, where a package that brings it has another name.
 PACKAGES = {"psycopg2": "psycopg2-binary", "psycopg": "psycopg[binary]", "MySQLdb": "mysqlclient"}
@@ -18,6 +21,8 @@ def lacking(uri: str, scheme: str) -> str | None:
     Args:
         scheme: That of ``uri``, without a driver.
     """
+    if scheme in REGISTRIES:
+        return f"a registry of models, which keeps no runs; give {DATABRICKS}, a server's address or a .db file"
     if scheme == DATABRICKS:
         return _databricks()
     return _driver(uri) if scheme in DATABASES else None

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from visrun.folders import expanded
 from visrun.interpreter import python
-from visrun.tracking.needs import DATABASES, DATABRICKS, lacking
+from visrun.tracking.needs import DATABASES, NAMES, lacking
 
 URI = "MLFLOW_TRACKING_URI"  # the variable that names a store to MLflow
 SQLITE = "sqlite:///"
@@ -41,7 +41,7 @@ VIEW = "?workflowType=machine_learning"  # else MLflow's pages are laid out for 
 
 def is_local(uri: str) -> bool:
     """Whether the store is files on this machine."""
-    return uri.startswith((SQLITE, "file:", "/")) or "://" not in uri
+    return uri.startswith((SQLITE, "file:", "/")) or ("://" not in uri and uri not in NAMES)
 
 
 def is_relative(uri: str) -> bool:
@@ -50,7 +50,7 @@ def is_relative(uri: str) -> bool:
     >>> is_relative("my.db"), is_relative("sqlite:///my.db"), is_relative("/srv/my.db"), is_relative("http://host")
     (True, True, False, False)
     """
-    return "://" not in uri.removeprefix(SQLITE) and not expanded(sqlite_path(uri)).is_absolute()
+    return uri not in NAMES and "://" not in uri.removeprefix(SQLITE) and not expanded(sqlite_path(uri)).is_absolute()
 
 
 def absolute_uri(uri: str) -> str:
@@ -87,7 +87,7 @@ def problem_of(uri: str) -> str | None:
         if sqlite_path(uri).is_dir():
             return "is a folder; give a path that ends in .db"
         return _problem_of_file(uri, sqlite_path(uri))
-    if scheme in (DATABRICKS, *DATABASES):
+    if scheme in (*NAMES, *DATABASES):
         return lacking(uri, scheme)
     if scheme in {entry.name for entry in entry_points(group="mlflow.tracking_store")}:
         return None
