@@ -9,6 +9,7 @@ import re
 import stat
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -167,6 +168,22 @@ def log(level: int, text: str) -> None:
 def log_bug(what: str, error: BaseException) -> None:
     """Write an error of the code's own, with where it was raised, to the log; where there is none, to stderr."""
     logger.error("%s", what, exc_info=error)
+
+
+class Bugs:
+    """Errors of the code's own in what is done again and again: of each kind the first goes to the log."""
+
+    def __init__(self) -> None:
+        self.told: set[tuple[str, type[BaseException], str]] = set()
+
+    def log(self, what: str, error: BaseException) -> bool:
+        """Do as :func:`log_bug`, unless the same was raised at the same place before; whether it was not."""
+        kind = what, type(error), str(traceback.extract_tb(error.__traceback__)[-1:])
+        if kind in self.told:
+            return False
+        self.told.add(kind)
+        log_bug(what, error)
+        return True
 
 
 def make_bar(console: Console) -> Bar:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import math
@@ -18,6 +19,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState, create_trial
 from PIL import Image
 
+from visrun.console import Bugs
 from visrun.record.sweep_files import IMPORTANCE
 from visrun.sweep import panels, pictures
 from visrun.sweep.ties import graded
@@ -338,6 +340,23 @@ def test_a_plot_that_fails_costs_itself_alone(tmp_path, monkeypatch, caplog):
     assert names(pictures.draw(study, study.get_trials(), tmp_path)) == [name for name in ALL if name != "slice.png"]
     said = [record for record in caplog.records if record.name.startswith("visrun")]
     assert [record.levelno for record in said] == [logging.ERROR] * 2
+    caplog.clear()
+
+
+def test_a_plot_that_fails_at_every_drawing_is_logged_once(tmp_path, monkeypatch, caplog):
+    def broken(*_):
+        raise ValueError(f"no {next(tries)}")
+
+    def broken_otherwise(*_):
+        raise KeyError("no")
+
+    tries, bugs, study = itertools.count(), Bugs(), made(search(12))
+    for raising in (broken, broken, broken_otherwise):
+        plots = {"slice": pictures.PLOTS["slice"]._replace(png=raising, figure=raising)}
+        monkeypatch.setattr(pictures, "PLOTS", plots)
+        pictures.draw(study, study.get_trials(), tmp_path, bugs)
+    said = [type(record.exc_info[1]) for record in caplog.records if record.name.startswith("visrun")]
+    assert said == [ValueError, ValueError, KeyError, KeyError]
     caplog.clear()
 
 

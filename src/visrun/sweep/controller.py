@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from visrun import preflight
 from visrun.config.lines import texts
 from visrun.config.overrides import SWEEP_DIR
-from visrun.console import Screen, log_bug, logged
+from visrun.console import Bugs, Screen, logged
 from visrun.errors import first_line
 from visrun.record.sweep_files import ATTRIBUTE, RESULTS, TABLE
 from visrun.run_files import LOG, PLOTS
@@ -78,7 +78,7 @@ class Controller:
         self.orphans = Orphans(self.parent.tracker, plan.folder)
         self.ended = -1
         self.drawer: threading.Thread | None = None
-        self.drawn, self.drawing = time.monotonic(), 0.0
+        self.drawn, self.drawing, self.bugs = time.monotonic(), 0.0, Bugs()
 
     def _slots(self) -> Slots:
         slots, folder, tracker = make_slots(self.plan), self.plan.folder, self.parent.tracker
@@ -210,10 +210,11 @@ class Controller:
     def _draw(self, trials: list[FrozenTrial]) -> None:
         began = time.monotonic()
         try:
-            self.parent.files(pictures.draw(self.queue.study, trials, self.plan.folder / PLOTS), PLOTS)
+            drawn = pictures.draw(self.queue.study, trials, self.plan.folder / PLOTS, self.bugs)
+            self.parent.files(drawn, PLOTS)
         except Exception as error:  # whatever Optuna makes of a study, its results are told
-            self.screen.warn(f"plots: {type(error).__name__}: {first_line(error)}")
-            log_bug("the plots were not drawn", error)
+            if self.bugs.log("the plots were not drawn", error):
+                self.screen.warn(f"plots: {type(error).__name__}: {first_line(error)}")
         self.drawn = time.monotonic()
         self.drawing = self.drawn - began
 

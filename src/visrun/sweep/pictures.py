@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from visrun.console import log_bug
+from visrun.console import Bugs
 from visrun.figures.palette import BLUE, GREY, ORANGE
 from visrun.files import update, write_atomic
 from visrun.record.sweep_files import IMPORTANCE
@@ -44,13 +44,14 @@ class Plot(NamedTuple):
     figure: Callable[[View], Any]
 
 
-def draw(study: Study, trials: Sequence[FrozenTrial], folder: Path) -> list[Path]:
+def draw(study: Study, trials: Sequence[FrozenTrial], folder: Path, bugs: Bugs | None = None) -> list[Path]:
     """Draw what the study can give by now; a file is replaced as a whole, so it may be read at any time.
 
     Args:
         study: With the user attribute ``visrun`` that names its objectives.
         trials: Those that count; queued ones are passed over.
         folder: Made where it is missing.
+        bugs: Of former drawings; what a plot raises is logged, but not again.
 
     Beside them importance.json holds the share of the variance that each parameter explains, as far as it is known.
 
@@ -58,28 +59,29 @@ def draw(study: Study, trials: Sequence[FrozenTrial], folder: Path) -> list[Path
         The files: history.png, importance.png, parallel.png, slice.png, contour.png, intermediate.png, pareto.png as
         far as there is something to see, and sweep.html (where plotly is installed). [] for a study without values.
     """
+    bugs = Bugs() if bugs is None else bugs
     with one_at_a_time:
         view = look(study, trials)
         given = {name: plot for name, plot in PLOTS.items() if plot.possible(view)}
         folder.mkdir(parents=True, exist_ok=True)
         update(folder / IMPORTANCE, (json.dumps(view.importance) + "\n").encode())
-        files = [drawn(name, plot, view, folder) for name, plot in given.items()]
-        page = interactive(view, given, folder / PAGE) if given and importlib.util.find_spec("plotly") else None
+        files = [drawn(name, plot, view, folder, bugs) for name, plot in given.items()]
+        page = interactive(view, given, folder / PAGE, bugs) if given and importlib.util.find_spec("plotly") else None
         return [path for path in (*files, page) if path is not None]
 
 
-def drawn(name: str, plot: Plot, view: View, folder: Path) -> Path | None:
+def drawn(name: str, plot: Plot, view: View, folder: Path, bugs: Bugs) -> Path | None:
     """The plot's file; None where it could not be drawn, which must not end a sweep."""
     path, temporary = folder / f"{name}.png", folder / f".{name}.png"
     try:
         plot.png(view, temporary)
     except Exception as error:
-        log_bug(f"{path} was not drawn", error)
+        bugs.log(f"{path} was not drawn", error)
         return None
     return temporary.replace(path)
 
 
-def interactive(view: View, given: dict[str, Plot], path: Path) -> Path:
+def interactive(view: View, given: dict[str, Plot], path: Path, bugs: Bugs) -> Path:
     """Write the page with all figures; one that cannot be made is left out."""
     from plotly.io import to_html
     from plotly.offline import get_plotlyjs
@@ -90,7 +92,7 @@ def interactive(view: View, given: dict[str, Plot], path: Path) -> Path:
             with silent():
                 figure = plot.figure(view)
         except Exception as error:
-            log_bug(f"{name} was not put on the page", error)
+            bugs.log(f"{name} was not put on the page", error)
             continue
         figure.update_layout(title=None, template="plotly_white", margin={"t": 40, "r": 40})
         body = to_html(figure, include_plotlyjs=False, full_html=False, config={"displaylogo": False})
