@@ -196,7 +196,7 @@ def test_images_of_more_objects_than_are_found_or_masks_have_numbers_for_are_war
     look = Look(image_size=(64, 64), fit="zoom", mean=(0.5,) * 3, std=(0.5,) * 3, tile=tile)
     build_loaders(resolved, read_dataset(resolved.settings, Mock()), look, device=torch.device("cpu"), screen=screen)
     lines = [call.args[0] for call in screen.warn.call_args_list]
-    where = {100: "3 of 3 images in train and 1 of 1 images in val", 255: "3 of 3 images in train"}
+    where = {100: "3 of 3 images in train and 1 of 1 image in val", 255: "3 of 3 images in train"}
     told = [f"{where[limit]} show more than {limit} objects at once" for limit in limits]
     assert [line.split(":")[0].split(",")[0] for line in lines if "at once" in line] == told
 

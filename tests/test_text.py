@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from visrun.text import are, columns, first_lines, in_a_line, one_line, plural, printable, some, written_out
+from visrun.text import are, columns, does, first_lines, in_a_line, one_line, plural, printable, some, written_out
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,9 @@ def test_a_name_stands_in_one_line() -> None:
 )
 def test_a_noun_and_its_verb_go_with_their_number(count: int, noun: str, told: str) -> None:
     assert f"{plural(count, noun)} {are(count)}" == told
+
+
+def test_a_verb_goes_with_its_number():
+    nouns = (("box", "reach"), ("image", "stand"))
+    told = [f"{plural(n, noun)} {does(n, verb)}" for n in (1, 2) for noun, verb in nouns]
+    assert told == ["1 box reaches", "1 image stands", "2 boxes reach", "2 images stand"]

@@ -44,6 +44,11 @@ def are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
+def does(count: int, verb: str) -> str:
+    """Another verb behind so many: ``1 box reaches``, ``2 boxes reach``."""
+    return verb if count != 1 else f"{verb}{'es' if verb.endswith(('ch', 's', 'x')) else 's'}"
+
+
 def printable(text: str) -> str:
     """``text`` with a blank for every character that cannot be printed, line ends among them."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -43,7 +43,7 @@ def dataset(kind: str) -> Dataset:
     return Dataset(root=Path(), layout="x", kind=kind, splits=splits, classes=("a",), targets=(), sizes=sizes)
 
 
-BOTH = "2 of 4 images in train and 1 of 1 images in val show"
+BOTH = "2 of 4 images in train and 1 of 1 image in val show"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ BOTH = "2 of 4 images in train and 1 of 1 images in val show"
         ("instances", 800, [f"{BOTH} more than 100 .* found"]),
         ("boxes", None, [f"{BOTH} more than 100 .* found"]),
         ("boxes", 400, []),
-        ("rotated_boxes", None, ["1 of 4 images in train and 1 of 1 images in val show more than 500 .* found"]),
+        ("rotated_boxes", None, ["1 of 4 images in train and 1 of 1 image in val show more than 500 .* found"]),
         ("label", None, []),
     ],
 )

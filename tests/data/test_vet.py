@@ -138,7 +138,7 @@ def test_pixels_that_are_shares_are_refused_for_the_whole_dataset() -> None:
 def test_a_box_that_reaches_beyond_is_clipped_and_said_from_a_pixel_on() -> None:
     vetted = check(marks((-10, 5, 20, 90), (-0.5, 5, 20, 30), *[(i, 0, i + 9, 9) for i in range(20)]))
     assert vetted.objects[0].boxes[:2].tolist() == [[0, 5, 20, 80], [0, 5, 20, 30]]
-    assert vetted.notes == ("1 boxes reach beyond their image and were clipped to it, such as a.txt:1",)
+    assert vetted.notes == ("1 box reaches beyond the image: clipped to it, such as a.txt:1",)
     assert check(marks((-10, 5, 20, 90)), boxed=False).notes == ()
 
 
@@ -163,8 +163,8 @@ def test_swapped_corners_are_put_in_order() -> None:
     vetted = check(marks((40, 60, 10, 20), (10, 60, 40, 20)))
     assert vetted.objects[0].boxes.tolist() == [list(BOX)]
     assert vetted.notes == (
-        "2 boxes had their corners swapped: they were put in order, such as a.txt:1",
-        "1 objects stand twice: one of each was left out, such as a.txt:2",
+        "2 boxes had corners swapped: they were put in order, such as a.txt:1",
+        "1 object stands twice: one of each was left out, such as a.txt:2",
     )
 
 
@@ -178,7 +178,7 @@ def test_quads_whose_edges_cross_get_their_corners_in_order(order: list[int]) ->
     x, y = quad.T
     assert abs((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) / 2 == 100
     assert sorted(quad.tolist()) == sorted(SQUARE)
-    assert vetted.notes == ("1 quads had edges that cross: their corners were put in order, such as a.txt:1",)
+    assert vetted.notes == ("1 quad had edges that cross: the corners were put in order, such as a.txt:1",)
 
 
 @pytest.mark.parametrize("turn", range(4))
@@ -216,7 +216,7 @@ def test_polygons_of_fewer_than_three_points_are_left_out() -> None:
     vetted = check(outlined([square, square[:2]], [square[:2]], boxes=[BOX, BOX]), form="outlines")
     assert lines(vetted) == ["a.txt:2: an outline of fewer than 3 points"]
     assert [len(outline) for outline in vetted.objects[0].outlines] == [1]
-    assert vetted.notes[0] == "1 outlines lost parts that have fewer than 3 points, such as a.txt:1"
+    assert vetted.notes[0] == "1 outline lost parts that have fewer than 3 points, such as a.txt:1"
 
 
 def test_an_outline_without_area_has_no_size() -> None:
@@ -274,7 +274,7 @@ def test_a_missing_outline_matters_where_outlines_are_learnt() -> None:
 )
 def test_a_box_unlike_its_outline_is_said(learnt: bool, used: str) -> None:
     vetted = check(outlined([np.array(SQUARE)], boxes=[(10, 10, 60, 60)]), form="outlines", outlined=learnt)
-    assert vetted.notes == (f"1 boxes differ from their outlines (IoU below 0.5): {used}, such as a.txt:1",)
+    assert vetted.notes == (f"1 box differs from the outline (IoU below 0.5): {used}, such as a.txt:1",)
     traced = np.array([[10.0, 10], [14, 10], [14, 11], [10, 11]])  # along the middles of pixels
     assert check(outlined([traced], boxes=[(10, 10, 15, 13)]), form="outlines").notes == ()
 
@@ -283,7 +283,7 @@ def test_objects_that_stand_twice_count_once() -> None:
     vetted = check(marks(BOX, BOX, BOX, labels=[0, 1, 0]), marks(BOX))
     assert vetted.objects[0].labels.tolist() == [0, 1]
     assert len(vetted.objects[1]) == 1
-    assert vetted.notes == ("1 objects stand twice: one of each was left out, such as a.txt:3",)
+    assert vetted.notes == ("1 object stands twice: one of each was left out, such as a.txt:3",)
     other = np.array([[10.0, 10], [20, 10], [10, 20]])
     same = check(outlined([np.array(SQUARE)], [other], [other], boxes=[(10, 10, 20, 20)] * 3), form="outlines")
     assert len(same.objects[0]) == 2

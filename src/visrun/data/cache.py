@@ -32,7 +32,7 @@ from visrun.data.threads import Progress
 from visrun.device import is_out_of_memory
 from visrun.errors import ConfigError, DataError
 from visrun.tables.words import Cache, OnBad, Tier
-from visrun.text import first_lines
+from visrun.text import first_lines, plural
 
 CHUNK = 64
 MOST_OPEN = 8  # sets of images that one process keeps for its next run
@@ -293,6 +293,8 @@ def _checked(opened: Images, on_bad: OnBad) -> Images:
     bad, n = opened.bad, len(opened.source.paths)
     if not bad or (on_bad == "skip" and len(bad) <= MOST_SKIPPED * n):
         return opened
-    lines = [f"{len(bad)} of {n} images cannot be decoded:", *(f"  {line}" for line in first_lines(bad, MOST_SHOWN))]
+    head = f"{len(bad)} of {plural(n, 'image')} cannot be decoded:"
     advice = "leave them out with data.on_bad=skip" if on_bad != "skip" else "look at the dataset: too many to skip"
-    raise Undecodable("\n".join([*lines, f"Mend them, or {advice}"]))
+    raise Undecodable(
+        "\n".join([head, *(f"  {line}" for line in first_lines(bad, MOST_SHOWN)), f"Mend them, or {advice}"])
+    )

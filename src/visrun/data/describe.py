@@ -66,7 +66,7 @@ def crowded(dataset: Dataset, windows: Callable[[tuple[int, int]], list[Window]]
     lines = []
     for most, what, splits in limits:
         above = {name: _above(dataset, name, windows, most=most, ignored=what == "learnt") for name in splits}
-        told = [f"{n:,} of {len(dataset.splits[name]):,} images in {name}" for name, n in above.items() if n]
+        told = [f"{n:,} of {plural(len(dataset.splits[name]), 'image')} in {name}" for name, n in above.items() if n]
         if told:
             lines.append(
                 f"{' and '.join(told)} show more than {most} objects at once, and no more of each are {what}: cut them "

@@ -24,7 +24,7 @@ from visrun.errors import DataError
 from visrun.folders import expanded
 from visrun.tables import TARGETS
 from visrun.tables.words import OnBad
-from visrun.text import composed
+from visrun.text import composed, plural
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,11 +244,11 @@ def _settle(made: Labelled, root: Path, on_bad: OnBad) -> tuple[str, ...]:
     faults = zip(made.entries, made.findings, strict=True)
     bad = [*made.listing.problems, *(Problem(record.where, f.fault) for (_, record), f in faults if f.fault)]
     shares = [
-        (len(bad), len(made.entries) + len(made.listing.problems), "records"),
-        (len(made.problems), made.total, "objects"),
+        (len(bad), len(made.entries) + len(made.listing.problems), "record"),
+        (len(made.problems), made.total, "object"),
     ]
     problems = [*bad, *made.problems]
-    counted = " and ".join(f"{n} of {total} {what}" for n, total, what in shares if n)
+    counted = " and ".join(f"{n} of {plural(total, what)}" for n, total, what in shares if n)
     if problems and on_bad != "skip":
         raise check.report(problems, root=root, counted=counted)
     if any(n > check.MOST_SKIPPED * total for n, total, _ in shares):

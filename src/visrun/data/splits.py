@@ -17,7 +17,7 @@ from visrun.data.objects import Objects
 from visrun.data.stratify import dealt, given_back, held_out, held_out_of_several
 from visrun.data.verdicts import Verdict, is_defective
 from visrun.errors import DataError
-from visrun.text import plural
+from visrun.text import does, plural
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,11 +153,11 @@ def torn(splits: Mapping[str, Sequence[Entry]], *, root: Path, group: str | None
     several = [f"{name} ({' and '.join(own)})" for name, own in owners.items() if len(own) > 1]
     lines = []
     if alone:
-        lines.append(f"data.group={group}: not found in {alone:,} of {total:,} images, each of which stands alone")
+        where = f"{alone:,} of {plural(total, 'image')}"
+        lines.append(f"data.group={group}: not found in {where}, each of which stands alone")
     if several:
-        verb = "stands" if len(several) == 1 else "stand"
-        count = _groups(len(several), group, typed=typed)
-        lines.append(f"{count} {verb} in two splits, such as {several[0]}: scores on them look better than they are")
+        count = f"{_groups(len(several), group, typed=typed)} {does(len(several), 'stand')}"
+        lines.append(f"{count} in two splits, such as {several[0]}: scores on them look better than they are")
     return lines
 
 

@@ -23,7 +23,7 @@ from visrun.data.objects import LEAST, Objects
 from visrun.data.outlines import Floats, Rle, widths
 from visrun.data.rows import Rows, gather
 from visrun.errors import DataError
-from visrun.text import plural, some
+from visrun.text import does, plural, some
 
 BEYOND = 1.0  # pixels beyond the edge from which clipping is said; less is rounding
 MANY = 0.1  # share of clipped boxes from which their format is doubted
@@ -264,19 +264,19 @@ def _notes(
     many = over[good].sum() > MANY * max(1, good.sum())
     doubt = " (so many: are width and height written where corners are expected, or the reverse?)" if many else ""
     used = "those around polygons are learnt" if outlined else "both are taken as written"
-    said = [
-        (swapped, "boxes had their corners swapped: they were put in order"),
-        (crossed, "quads had edges that cross: their corners were put in order"),
-        (over & boxed, f"boxes reach beyond their image and were clipped to it{doubt}"),
-        (rows.thin > 0, "outlines lost parts that have fewer than 3 points"),
-        (_unlike(rows) & boxed, f"boxes differ from their outlines (IoU below {UNLIKE}): {used}"),
-        (twice, "objects stand twice: one of each was left out"),
+    said: list[tuple[Flags, str, Callable[[int], str]]] = [
+        (swapped, "box", lambda _: "had corners swapped: they were put in order"),
+        (crossed, "quad", lambda _: "had edges that cross: the corners were put in order"),
+        (over & boxed, "box", lambda n: f"{does(n, 'reach')} beyond the image: clipped to it{doubt}"),
+        (rows.thin > 0, "outline", lambda _: "lost parts that have fewer than 3 points"),
+        (_unlike(rows) & boxed, "box", lambda n: f"{does(n, 'differ')} from the outline (IoU below {UNLIKE}): {used}"),
+        (twice, "object", lambda n: f"{does(n, 'stand')} twice: one of each was left out"),
     ]
     lines = []
-    for flags, text in said:
+    for flags, noun, text in said:
         found = np.flatnonzero(flags & good)
-        if len(found):
-            lines.append(f"{len(found):,} {text}, such as {rows.spot(int(found[0]))}")
+        if n := len(found):
+            lines.append(f"{plural(n, noun)} {text(n)}, such as {rows.spot(int(found[0]))}")
     return tuple(lines)
 
 

@@ -97,6 +97,10 @@ function offered({ text, key, value }) {
   return { line, show };
 }
 
+function counted(count, noun, several = `${noun}s`) {
+  return `${count.toLocaleString()} ${count === 1 ? noun : several}`;
+}
+
 function found(told, pixels) {
   const { low, high } = told.sizes;
   const size =
@@ -105,8 +109,8 @@ function found(told, pixels) {
   const head = h(
     "p",
     {},
-    h("strong", {}, `${total.toLocaleString()} images`),
-    `, ${told.classes ? `${told.classes} classes, ` : ""}layout ${told.layout}, ${size}`,
+    h("strong", {}, counted(total, "image")),
+    `, ${told.classes ? `${counted(told.classes, "class", "classes")}, ` : ""}layout ${told.layout}, ${size}`,
   );
   offer = told.needs && offered(told.needs);
   const splits = h(
@@ -120,8 +124,8 @@ function found(told, pixels) {
           "p",
           { className: "error" },
           told.ready
-            ? `${told.problems.length} problems, which are left out.`
-            : `${told.problems.length} problems. A run stops at them, unless data.on_bad is skip.`,
+            ? `${counted(told.problems.length, "problem")}, left out.`
+            : `${counted(told.problems.length, "problem")}. A run stops there, unless data.on_bad is skip.`,
         ),
       ]
     : [];
