@@ -14,6 +14,7 @@ from visrun import chance, models
 from visrun.advice import tell_of_scratch, warn_of_classes, warn_of_few_steps, warn_of_random, warn_of_unread, why_eager
 from visrun.build import call, load, narrow, reads
 from visrun.config.configured import Configured
+from visrun.config.entries import half_deciding
 from visrun.config.fields import show
 from visrun.config.setting_rules import fit_of
 from visrun.config.settings import Settings
@@ -223,7 +224,7 @@ def build_task(resolved: Configured, dataset: Dataset, device: torch.device) -> 
 
     Raises:
         ConfigError: Classes are to be weighed, and neither the loss nor the task does so; a plugin's loss asks for what
-            nothing gives, or has parameters.
+            nothing gives, or has parameters; its task has half of what thresholds need.
     """
     settings, values = resolved.settings, resolved.hyperparameters
     entry = TASKS[settings.task]
@@ -249,6 +250,8 @@ def build_task(resolved: Configured, dataset: Dataset, device: torch.device) -> 
         "loss": narrow(loss, options),
     }
     task: Task = call(build, offered)
+    if lacking := half_deciding(task):
+        raise ConfigError(f"task={settings.task}: {lacking}")
     return task
 
 

@@ -36,6 +36,15 @@ SLIPS = [
         f"TASKS['counting'] = TaskEntry(losses={{'m': 'm:m'}}, target='value', outputs=('images',), {TASK})",
         'TASKS["counting"].outputs=images: must be image, pixel or score (did you mean image?)',
     ),
+    *(
+        (
+            f"class Half:\n    def {one}(self, x): ...\n"
+            f"TASKS['half'] = TaskEntry(losses={{'m': 'm:m'}}, target='value', **dict(dict({TASK}), build={build}))",
+            f'TASKS["half"].build: its class has {one}(), but no {other}(): thresholds chosen on val need both, see ',
+        )
+        for one, other in (("decide", "take"), ("take", "decide"))
+        for build in ("Half", "'zoo_plugin:Half'")
+    ),
     ("TASKS['classification'].losses['my hinge'] = print", 'TASKS["classification"].losses["my hinge"]: a name is'),
     ("TASKS['classification'].losses['hinge'] = 3", f'TASKS["classification"].losses["hinge"]=3: {REF}'),
     ("MODELS['counter'] = print", 'MODELS["counter"]="<built-in function print>": must be a ModelEntry'),

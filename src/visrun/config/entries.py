@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, get_args
 
@@ -18,6 +19,7 @@ from visrun.tables.words import Fit
 
 REF = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 NO_TEXT = r"null|true|false|inf|nan|[0-9_]+(e[0-9_]+)?"  # as Hydra reads what is typed
+DECIDING = ("decide", "take")
 FITS = get_args(Fit)
 OUTPUTS = get_args(Output)
 
@@ -52,6 +54,8 @@ def _tables(table: str, entries: Mapping[Any, Any], kind: type) -> Iterator[str]
 
 def _task(where: str, entry: TaskEntry) -> Iterator[str]:
     yield from _ref(f"{where}.build", entry.build)
+    if lacking := half_deciding(_imported(entry.build)):
+        yield f"{where}.build: {lacking}"
     yield from _among(f"{where}.target", (entry.target,), TARGETS)
     yield from _among(f"{where}.fit", (entry.fit,), FITS)
     yield from _among(f"{where}.outputs", entry.outputs, OUTPUTS)
@@ -63,6 +67,24 @@ def _task(where: str, entry: TaskEntry) -> Iterator[str]:
     yield from _names(f"{where}.losses", entry.losses)
     for name, loss in entry.losses.items():
         yield from _ref(f'{where}.losses["{name}"]', loss)
+
+
+def half_deciding(task: Any) -> str:
+    """What a task, or its class, lacks of the two that `visrun.tasks.base.Deciding` has; "" where it has both or none.
+
+    Without ``take`` the weights of the best epoch would be measured by thresholds of the last.
+    """
+    has = [name for name in DECIDING if callable(getattr(task, name, None))]
+    if len(has) != 1:
+        return ""
+    other = DECIDING[1 - DECIDING.index(has[0])]
+    return f"its class has {has[0]}(), but no {other}(): thresholds chosen on val need both, see visrun.tasks.base"
+
+
+def _imported(ref: Any) -> Any:
+    """What a ``build`` names, where that is imported already; torch may come with it."""
+    module, _, name = ref.partition(":") if isinstance(ref, str) else ("", "", "")
+    return getattr(sys.modules.get(module), name, None) if name else ref
 
 
 def _names(table: str, entries: Collection[Any]) -> Iterator[str]:

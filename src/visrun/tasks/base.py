@@ -150,7 +150,7 @@ class SelectingByClass(Protocol):
 
 @runtime_checkable
 class Deciding(Protocol):
-    """A task with thresholds that are chosen on the validation split."""
+    """A task with thresholds that are chosen on the validation split. One of the two alone is refused."""
 
     def decide(self, metrics: Mapping[str, float]) -> None:
         """Take over those that ``metrics`` name; others are not known then."""
