@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from visrun.anomaly.curves import counts
 from visrun.errors import UserError
+from visrun.tables import model_entry
 from visrun.tasks.anomaly_detection import AnomalyDetection
 from visrun.tasks.classification import Classification
 from visrun.tasks.regression import Regression
@@ -105,3 +107,24 @@ def test_where_nothing_is_to_be_found_no_threshold_finds_it() -> None:
         UserError, match=r"^recall=0\.5: val has no image of what is to be found; name one that has, as split="
     ):
         at_recall(metric_of([0.5], [0]), 0.5, split="val")
+
+
+@pytest.mark.parametrize(
+    ("model", "limited"),
+    [("unet", True), ("small_unet", True), ("unet_timm_x", True), ("patchcore", False), ("small_resnet", False)],
+)
+def test_scores_end_where_those_of_the_model_do(model: str, limited: bool) -> None:
+    task, highest = AnomalyDetection(), model_entry(model).highest_score
+    select(task, 1.0, name="x", highest=highest)
+    if limited:
+        with pytest.raises(UserError, match=r"^threshold=30: must be a number from 0 to 1"):
+            select(task, 30.0, name="x", highest=highest)
+    else:
+        select(task, 30.0, name="x", highest=highest)
+    assert task.threshold == (1.0 if limited else 30.0)
+
+
+def test_a_task_that_knows_its_scores_is_not_told_them() -> None:
+    task = Classification(classes=["a", "b"], multilabel=True)
+    select(task, 0.25, name="x", highest=math.inf)
+    assert task.reported_from() == (0.25, 0.25)

@@ -40,7 +40,7 @@ from visrun.one_pass import recall
 from visrun.record.run_folder import RunFolder, read_json, run_of
 from visrun.record.sweep_table import best_trial_of, trial_of
 from visrun.run_files import FILE_NAME
-from visrun.tables import TASKS
+from visrun.tables import TASKS, model_entry
 from visrun.tasks.base import Mapped, Merging, Prediction, Task
 
 BATCH = 32  # images at once, where they fit
@@ -222,7 +222,8 @@ def load(
     with checkpoint.reading(file), torch.random.fork_rng(devices=[]):
         predictor = _predictor(state, file, target)
     if asked is not None:
-        thresholds.select(predictor.task, asked, name=predictor.task_name)
+        highest = model_entry(state["network"]["name"]).highest_score
+        thresholds.select(predictor.task, asked, name=predictor.task_name, highest=highest)
     with without_steps(target, "placing the network", "see nvidia-smi for what else is there, or use device=cpu"):
         place(predictor.module.eval(), target)
     return predictor

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from visrun.anomaly.curves import Counts
+from visrun.build import call
 from visrun.errors import UserError
 from visrun.files import csv_of
 from visrun.tasks.base import Selecting, SelectingByClass, Task
@@ -54,8 +55,10 @@ def asked_for(threshold: float | str | Mapping[str, float]) -> Asked:
     return {name: _finite(value, threshold) for name, value in found.items()}
 
 
-def select(task: Task, asked: Asked, *, name: str) -> None:
+def select(task: Task, asked: Asked, *, name: str, highest: float = math.inf) -> None:
     """Let ``task``, which is called ``name``, report what reaches the threshold.
+
+    ``highest`` is the greatest score of its model, for a task that does not know it: whose ``select`` names it.
 
     Raises:
         UserError: The task takes no such one.
@@ -69,7 +72,7 @@ def select(task: Task, asked: Asked, *, name: str) -> None:
         return
     if not isinstance(task, Selecting):
         raise UserError(f"threshold={asked:g}: task={name} reports all of an image")
-    task.select(asked)
+    call(task.select, {"highest": highest}, asked)
 
 
 def require_graded(task: Task, typed: str, *, name: str) -> None:

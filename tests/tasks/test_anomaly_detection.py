@@ -104,6 +104,9 @@ def test_thresholds_are_taken_over_and_travel_with_the_state():
     assert other.record({"score": torch.tensor([0.5, 0.4])}, 1)["label"] == "good"
     other.select(0.45)
     assert [other.record({"score": torch.tensor([0.5, 0.4])}, i)["label"] for i in (0, 1)] == ["defect", "good"]
+    task.select(1.0, highest=1.0)
+    with pytest.raises(UserError, match=r"^threshold=1\.5: must be a number from 0 to 1, as the scores are$"):
+        task.select(1.5, highest=1.0)
     with pytest.raises(UserError, match=r"^threshold=-1: must be a number >= 0, as the scores are$"):
         other.select(-1.0)
     other.select(0)

@@ -162,6 +162,11 @@ class ModelEntry:
     square: bool = False
     pixels: bool = False
 
+    @property
+    def highest_score(self) -> float:
+        """The greatest score of an anomaly: probabilities of pixels, learnt by steps, end at 1, distances nowhere."""
+        return SHARES[1] if self.pixels and self.gradient else math.inf
+
     def size_problem(self, name: str, size: int | tuple[int, int], *, target: str) -> str:
         """The line for an image size that it cannot take, with the nearest that it can; "" where it takes it.
 

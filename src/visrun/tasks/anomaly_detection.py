@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -102,14 +103,18 @@ class AnomalyDetection:
         """Take over the thresholds of another's state."""
         self.threshold, self.pixel_threshold = state["threshold"], state["pixel_threshold"]
 
-    def select(self, threshold: float) -> None:
+    def select(self, threshold: float, *, highest: float = math.inf) -> None:
         """Call images defective from this score on, which is a probability or a distance.
 
+        Args:
+            threshold: The score; highest: the greatest that the model gives.
+
         Raises:
-            UserError: It is below 0, where no score is.
+            UserError: It is below 0 or above ``highest``, where no score is.
         """
-        if threshold < 0:
-            raise UserError(f"threshold={threshold:g}: must be a number >= 0, as the scores are")
+        if not 0 <= threshold <= highest:
+            limits = ">= 0" if highest == math.inf else f"from 0 to {highest:g}"
+            raise UserError(f"threshold={threshold:g}: must be a number {limits}, as the scores are")
         self.threshold = threshold
 
     def record(self, prediction: Prediction, i: int) -> dict[str, Any]:

@@ -129,6 +129,8 @@ class Selecting(Protocol):
     def select(self, threshold: float) -> None:
         """Report what reaches ``threshold``, in place of the task's own.
 
+        It may also take ``highest``, the greatest score of an anomaly that its model gives.
+
         Raises:
             UserError: It is no score.
         """
