@@ -29,7 +29,7 @@ from visrun.record.resuming import last_state, require_same_data, where_left
 from visrun.record.run_folder import RunFolder, read_json
 from visrun.record.taking_over import gone_on, leave_none_empty
 from visrun.record.tracked import command_of, names_of, noted_of, run_name, sitting_of, tracker_of
-from visrun.record.tracker_end import broken_off, complete, end
+from visrun.record.tracker_end import broken_off, complete, end, end_killed
 from visrun.result import Result
 from visrun.run_files import LOG
 from visrun.signals import STOPPING, Interrupted, stop_on_signals
@@ -124,7 +124,9 @@ def _run(
             tracker = tracker_of(resolved, files.path, journal.content, names=names, name=name, tags=tags)
             outlets = replace(outlets, tracker=tracker)
             tracker.start()
-            if trial is not None:
+            if trial is None:
+                end_killed(files.path, tracker)
+            else:
                 leave_none_empty(trial.formers(files.path), files.path, tracker)
             result = sitting.train(
                 resolved, made, journal=journal, outlets=outlets, stop=stop, progress=progress, trial=trial

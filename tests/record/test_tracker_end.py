@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,8 +15,9 @@ from visrun import cli
 from visrun.config.compose import resolve
 from visrun.record import tracked
 from visrun.record.journal import Journal
-from visrun.record.run_folder import RunFolder
-from visrun.run_files import LOCK
+from visrun.record.run_folder import SILENT, RunFolder, noted_process
+from visrun.record.tracker_end import end_killed
+from visrun.run_files import LOCK, STATUS
 from visrun.tracking import Data, NoTracker
 from visrun.tracking.names import RECORD, write_record
 
@@ -188,3 +192,29 @@ def test_no_store_is_opened_of_a_run_that_is_complete_being_written_or_elsewhere
     assert (told in " ".join(capsys.readouterr().out.split())) == (case == "elsewhere")
     if case == "elsewhere":
         assert json.loads((folder / RECORD).read_text())["open"]
+
+
+def killed(folder: Path, *, silent: float = SILENT + 60, **facts: Any) -> Path:
+    """A run whose process was killed: its lock is left, and nothing was heard of it for so many seconds."""
+    folder.mkdir(parents=True)
+    (folder / LOCK).write_text(json.dumps({**noted_process(os.getpid()), "pid": 2**22 + 1, **facts}))
+    (folder / STATUS).write_text("{}")
+    then = time.time() - silent
+    for name in (LOCK, STATUS):
+        os.utime(folder / name, (then, then))
+    return folder
+
+
+def test_runs_whose_processes_were_killed_are_closed_by_the_next_one_beside_them(tmp_path: Path) -> None:
+    ended: list[tuple[Any, ...]] = []
+    tracker = SimpleNamespace(end_run=lambda *what: ended.append(what))
+    day = tmp_path / "outputs" / "2026-01-01"
+    dead = killed(day / "dead")
+    killed(day / "lives", pid=os.getpid())
+    killed(day / "elsewhere", host="another")
+    killed(day / "lately", silent=10.0)
+    (day / "finished").mkdir()
+    end_killed(tmp_path / "outputs" / "2026-01-02" / "mine", tracker)
+    assert ended == [(dead / RECORD, "killed", "its process was killed")]
+    end_killed(tmp_path / "mine" / "a" / "b", tracker)
+    assert len(ended) == 1

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import socket
 import time
@@ -252,6 +253,17 @@ def living(facts: Mapping[str, Any]) -> int | None:
 def living_holder(lock: Path) -> int | None:
     """The process that a lock file names, if it is :func:`living`."""
     return living(read_object(lock))
+
+
+def has_died(folder: Path) -> bool:
+    """Whether the process that run.lock names was one of this machine, is gone, and has been silent for SILENT seconds:
+    a machine of the same name, such as a container, may hide a process that lives."""
+    lock = folder / LOCK
+    content = read_object(lock)
+    if content.get("host") != socket.gethostname() or "born" not in content or living(content) is not None:
+        return False
+    heard = [file.stat().st_mtime for file in (lock, folder / STATUS) if file.is_file()]
+    return time.time() - max(heard, default=math.inf) > SILENT
 
 
 def writer_of(folder: Path, name: str = LOCK) -> Writer | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,15 @@ from visrun.errors import VisrunError, exit_code, first_line
 from visrun.files import part_of, read_object
 from visrun.record.inside import require_inside
 from visrun.record.journal import Journal
+from visrun.record.outputs import RUNS
 from visrun.record.recorder import Outlets, tell_best, tell_epoch
 from visrun.record.remember import changed, remembered
-from visrun.record.run_folder import RunFolder, read_json, writer_of
+from visrun.record.run_folder import RunFolder, has_died, read_json, writer_of
 from visrun.record.tracked import tracker_of, uri_of
 from visrun.result import Ending
-from visrun.run_files import FILE_NAME, LOG, METRICS, PLOTS
+from visrun.run_files import FILE_NAME, LOCK, LOG, METRICS, PLOTS
 from visrun.signals import Interrupted
-from visrun.tracking import default_uri
+from visrun.tracking import Tracker, default_uri
 from visrun.tracking.names import RECORD, is_of_store
 from visrun.tracking.uris import URI, absolute_uri
 
@@ -47,6 +49,20 @@ def broken_off(error: BaseException, journal: Journal, outlets: Outlets) -> None
     except VisrunError as unwritten:  # of a full disk, say, which may be what ended the run
         outlets.screen.warn(str(unwritten))
     end(outlets, status, reason)
+
+
+def end_killed(folder: Path, tracker: Tracker) -> None:
+    """Close, in the tracker's store, the runs of earlier processes that were killed, which would stay RUNNING there.
+
+    They are those beside the run in ``folder``, all below one outputs/. Their own folders stay as they are, and
+    ``visrun resume`` goes on with them.
+    """
+    if folder.parent.parent.name != RUNS:
+        return
+    with suppress(OSError):  # what may not be looked at is not ours
+        for lock in folder.parent.parent.glob(f"*/*/{LOCK}"):
+            if has_died(lock.parent):
+                tracker.end_run(lock.parent / RECORD, "killed", "its process was killed")
 
 
 def complete(folder: Path, screen: Screen, values: Mapping[str, Any] | None = None) -> None:
