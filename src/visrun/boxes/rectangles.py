@@ -1,8 +1,8 @@
 """Smallest rotated rectangles around points, quads and masks, exact and without a loop over sets.
 
-A side of the smallest rectangle lies on an edge of the convex hull (Freeman and Shapira 1975). An edge of the hull is
-level, or the leftmost or rightmost way up from a point, so two directions a point hold them all. Large sets are first
-thinned to the corners of their hulls.
+A side of the smallest rectangle lies on an edge of the convex hull (Freeman and Shapira 1975). Large sets are first
+thinned to their hulls, whose edges are at hand then. Of small ones no hull is sought: an edge of it is level, or the
+leftmost or rightmost way up from a point, so two directions a point hold them all.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ def points_to_le90(points: Tensor, valid: Tensor | None = None) -> Tensor:
     if points.shape[0] == 0 or points.shape[1] == 0:
         return points.new_zeros(len(points), 5, dtype=dtype)
     points, filled = _filled(points.double(), valid)
-    if points.shape[1] > FEW:
-        points = _outline(points)
+    many = points.shape[1] > FEW
+    if many:
+        points = _hull(points)
     sets = max(1, CHUNK // (3 * points.shape[1] ** 2))
-    boxes = torch.cat([_smallest(part) for part in points.split(sets)])
+    parts = points.split(sets)
+    boxes = torch.cat([_smallest(part, part.diff(dim=1) if many else _steps_up(part)) for part in parts])
     return torch.where(filled, boxes, 0.0).to(dtype)
 
 
@@ -84,16 +86,19 @@ def _filled(points: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
     return torch.where(filled[..., None], points, 0.0), filled
 
 
-def _outline(points: Tensor) -> Tensor:
-    """(N, P, 2) -> (N, K, 2): the corners of each set's hull, filled up to the largest count by repeating one."""
+def _hull(points: Tensor) -> Tensor:
+    """(N, P, 2) -> (N, K, 2): once around each set's hull and back to the first corner; some may stand several times."""
     for axis in (0, 1):  # by y, then by x
         order = points[..., axis].argsort(dim=1, stable=True)
         points = points.gather(1, order[..., None].expand_as(points))
-    return torch.cat([_chain(points, 1.0), _chain(points, -1.0)], 1)
+    return torch.cat([_chain(points, 1.0), _chain(points, -1.0).flip(1)], 1)
 
 
 def _chain(points: Tensor, side: float) -> Tensor:
-    """The hull's left (``side`` 1) or right (-1) corners of sorted points, from the first to the last."""
+    """The hull's left (``side`` 1) or right (-1) corners of sorted points, from the first to the last.
+
+    Shorter chains repeat their last corner.
+    """
     count = points.new_full((len(points),), points.shape[1], dtype=torch.long)
     while True:
         keep = ~_hidden(points, side)
@@ -111,24 +116,33 @@ def _hidden(points: Tensor, side: float) -> Tensor:
 
     Chords of all lengths that are powers of 2, so that few rounds clear what hides behind a far point.
     """
-    places = torch.arange(points.shape[1], device=points.device)
-    hidden = (points == points[:, (places - 1).clamp(min=0)]).all(2) & (places > 0)
+    x, y = points[..., 0].contiguous(), points[..., 1].contiguous()
+    hidden = torch.zeros_like(x, dtype=torch.bool)
+    hidden[:, 1:] = (x.diff(dim=1) == 0) & (y.diff(dim=1) == 0)
     for power in range((points.shape[1] - 1).bit_length()):
-        before = points[:, (places - 2**power).clamp(min=0)]
-        after = points[:, (places + 2**power).clamp(max=len(places) - 1)]
-        chord, away = after - before, points - before
-        ahead = side * (chord[..., 0] * away[..., 1] - chord[..., 1] * away[..., 0])
-        between = (points != before).any(2) & (points != after).any(2)
+        from_x, to_x = _neighbours(x, 2**power)
+        from_y, to_y = _neighbours(y, 2**power)
+        away_x, away_y, left_x, left_y = x - from_x, y - from_y, to_x - x, to_y - y
+        ahead = side * ((to_x - from_x) * away_y - (to_y - from_y) * away_x)
+        between = ((away_x != 0) | (away_y != 0)) & ((left_x != 0) | (left_y != 0))
         hidden |= (ahead < 0) | ((ahead == 0) & between)
     return hidden
 
 
-def _smallest(points: Tensor) -> Tensor:
-    """(N, P, 2) -> (N, 5), the best of the rectangles along each way up."""
+def _neighbours(values: Tensor, away: int) -> tuple[Tensor, Tensor]:
+    """Of (N, P), what stands so many places before and after each; the first and the last beyond the ends."""
+    first, last = values[:, :1].expand(-1, away), values[:, -1:].expand(-1, away)
+    return torch.cat([first, values[:, :-away]], 1), torch.cat([values[:, away:], last], 1)
+
+
+def _smallest(points: Tensor, steps: Tensor) -> Tensor:
+    """(N, P, 2) -> (N, 5), the best of the rectangles with a level side, or one along a step of (N, D, 2)."""
     origin = points[:, :1]
     points = points - origin
-    level = points.new_tensor([1.0, 0.0]).expand(len(points), 1, 2)
-    along = torch.cat([level, _ways_up(points, leftmost=True), _ways_up(points, leftmost=False)], 1)
+    level = points.new_tensor([1.0, 0.0])
+    length = torch.hypot(steps[..., 0], steps[..., 1])[..., None]
+    ways = torch.where(length > LEVEL, steps / length, level)
+    along = torch.cat([level.expand(len(points), 1, 2), ways], 1)
     across = torch.stack([-along[..., 1], along[..., 0]], -1)
     u_low, u_high = _range(points, along)
     v_low, v_high = _range(points, across)
@@ -142,19 +156,21 @@ def _smallest(points: Tensor) -> Tensor:
 
 def _range(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     """Least and greatest projection of (N, P, 2) points on (N, D, 2) directions -> (N, D) and (N, D)."""
-    projections = points[:, :, None, 0] * directions[:, None, :, 0] + points[:, :, None, 1] * directions[:, None, :, 1]
-    return projections.amin(1), projections.amax(1)
+    projections = points[:, None, :, 0] * directions[..., :1] + points[:, None, :, 1] * directions[..., 1:]
+    low, high = projections.aminmax(dim=2)
+    return low, high
 
 
-def _ways_up(points: Tensor, *, leftmost: bool) -> Tensor:
-    """Unit vector from each point to the point of greater y that lies furthest left (right) of it: (N, P, 2)."""
+def _steps_up(points: Tensor) -> Tensor:
+    """From each point to those of greater y that lie furthest left and furthest right of it: (N, P, 2) -> (N, 2 P, 2).
+
+    The topmost points have none, which gives zeros.
+    """
     away = points[:, None] - points[:, :, None]
     higher = away[..., 1] > LEVEL
     lean = away[..., 0] / torch.where(higher, away[..., 1], 1.0)
-    lean = torch.where(higher, lean if leftmost else -lean, torch.inf)
-    furthest = lean.argmin(2, keepdim=True)
-    step = away.gather(2, furthest[..., None].expand(-1, -1, 1, 2))[:, :, 0]
-    length = torch.hypot(step[..., 0], step[..., 1])[..., None]
-    none = ~higher.any(2, keepdim=True)  # the topmost points have no way up
-    unit = step / torch.where(none, 1.0, length)
-    return torch.where(none, points.new_tensor([1.0, 0.0]), unit)
+    left = torch.where(higher, lean, torch.inf).argmin(2)
+    right = torch.where(higher, lean, -torch.inf).argmax(2)
+    furthest = torch.stack([left, right], 2)
+    steps = away.gather(2, furthest[..., None].expand(-1, -1, -1, 2))
+    return torch.where(higher.any(2)[..., None, None], steps, 0.0).flatten(1, 2)
