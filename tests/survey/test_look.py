@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from visrun import build
 from visrun.data import recognise
 from visrun.data.readers import coco, yolo
 from visrun.errors import DataError
@@ -202,6 +203,19 @@ def test_a_reader_that_is_new_is_asked_too(class_folders: Path, monkeypatch: pyt
     found = survey(class_folders)
     assert of(found, "classification").layout == "mine"
     assert "classification" in ready(found)
+
+
+def test_a_reader_is_asked_once_for_all_tasks(outlines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    own = build.load(READERS["coco"].recognise)
+
+    def recognises(root: Path) -> bool:
+        asked.append(root)
+        return bool(own(root))
+
+    monkeypatch.setitem(READERS, "coco", replace(READERS["coco"], recognise=recognises))
+    assert {"object_detection", "segmentation"} <= set(ready(survey(outlines)))
+    assert asked == [outlines]
 
 
 def test_spread_by_hand() -> None:

@@ -87,7 +87,7 @@ def _filled(points: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
 
 
 def _hull(points: Tensor) -> Tensor:
-    """(N, P, 2) -> (N, K, 2): once around each set's hull and back to the first corner; some may stand several times."""
+    """(N, P, 2) -> (N, K, 2): once around each set's hull and back to the first corner; some stand repeatedly."""
     for axis in (0, 1):  # by y, then by x
         order = points[..., axis].argsort(dim=1, stable=True)
         points = points.gather(1, order[..., None].expand_as(points))

@@ -41,6 +41,7 @@ class Recognised:
 
 
 Reading = Callable[[Path, str, str], Recognised]
+Recognising = Callable[[str, Path, str], bool]
 
 
 def read(
@@ -86,7 +87,38 @@ def asked(name: str, task: str) -> dict[str, Any]:
     return {fact: value for fact, value in known.items() if fact in wanted}
 
 
-def listing(root: Path, *, task: str, reader: str = "auto", reading: Reading = read) -> Recognised:
+def recognises(name: str, root: Path, task: str) -> bool:
+    """Whether ``root`` is of the layout that the reader ``name`` reads for a task.
+
+    Raises:
+        DataError: A folder inside may not be read, or the reader fails at what is there.
+    """
+    recognise = build.load(tables.READERS[name].recognise)
+    build.require_filled(f'READERS["{name}"].recognise', recognise, {"task"}, ("root",))
+    try:
+        return bool(build.call(recognise, {"task": task}, root))
+    except UserError:
+        raise
+    except PermissionError as error:  # of any folder that may hold a part of the set
+        raise closed(error) from error
+    except Exception as error:
+        line = f"{type(error).__name__}: {first_line(error)}"
+        raise DataError(f"data={name}: cannot tell whether {root} is of its layout ({line})") from error
+
+
+def recognises_by_task(name: str) -> bool:
+    """Whether the reader ``name`` recognises a folder for some tasks only: where not, what it says holds for all."""
+    return "task" in build.reads(build.load(tables.READERS[name].recognise))
+
+
+def listing(
+    root: Path,
+    *,
+    task: str,
+    reader: str = "auto",
+    reading: Reading = read,
+    recognising: Recognising = recognises,
+) -> Recognised:
     """What the reader that suits ``root`` and ``task`` finds there.
 
     Where several layouts fit, one that holds the task's own labels goes before one from which they can be derived, and
@@ -96,7 +128,8 @@ def listing(root: Path, *, task: str, reader: str = "auto", reading: Reading = r
         root: The dataset's folder or file.
         task: Its name in ``TASKS``.
         reader: A name in ``READERS``, or ``auto``.
-        reading: Stands for `read`, so that who asks for several tasks need not read everything for each.
+        reading, recognising: Stand for `read` and `recognises`, so that who asks for several tasks need not look at
+            everything for each.
 
     Raises:
         DataError: For a folder that does not exist, that no reader of the task recognises (saying what was looked for
@@ -107,7 +140,7 @@ def listing(root: Path, *, task: str, reader: str = "auto", reading: Reading = r
     known = readers(task)
     if reader != "auto" and reader not in known:
         raise DataError(f"data={reader} reads no data for task={task}; one of: auto, {', '.join(known)}")
-    names = [reader] if reader != "auto" else _recognised(root, task, known)
+    names = [reader] if reader != "auto" else _recognised(root, task, recognising)
     poor = []
     for name in names:
         found = reading(root, name, task)
@@ -148,28 +181,14 @@ def _served(found: Recognised) -> list[str]:
     return tables.learning(target for target in entry.served if form in DERIVE[target].forms)
 
 
-def fitting(root: Path, task: str) -> list[str]:
+def fitting(root: Path, task: str, recognising: Recognising = recognises) -> list[str]:
     """The readers of ``task`` that recognise ``root``, those that hold its own labels first."""
-    return [name for name in readers(task) if _recognises(name, root, task)]
+    return [name for name in readers(task) if recognising(name, root, task)]
 
 
-def _recognises(name: str, root: Path, task: str) -> bool:
-    recognises = build.load(tables.READERS[name].recognise)
-    build.require_filled(f'READERS["{name}"].recognise', recognises, {"task"}, ("root",))
-    try:
-        return bool(build.call(recognises, {"task": task}, root))
-    except UserError:
-        raise
-    except PermissionError as error:  # of any folder that may hold a part of the set
-        raise closed(error) from error
-    except Exception as error:
-        line = f"{type(error).__name__}: {first_line(error)}"
-        raise DataError(f"data={name}: cannot tell whether {root} is of its layout ({line})") from error
-
-
-def _recognised(root: Path, task: str, known: dict[str, tables.ReaderEntry]) -> list[str]:
+def _recognised(root: Path, task: str, recognising: Recognising) -> list[str]:
     """The readers to try, in this order."""
-    names = fitting(root, task)
+    names = fitting(root, task, recognising)
     own = [name for name in names if tables.TASKS[task].target in tables.READERS[name].targets]
     if len(own) > 1 and not all(tables.READERS[name].derived for name in own):
         raise DataError(f"data.root={root} fits several layouts: choose one with {choices(own)}")
@@ -181,7 +200,7 @@ def _recognised(root: Path, task: str, known: dict[str, tables.ReaderEntry]) -> 
         raise DataError(f"data.root={root}: no layout for task={task} recognised here, but {place}")
     if line := foreign.told(root, task):
         raise DataError(f"data.root={root}: no layout for task={task} recognised: {line}{_other_tasks(root, task)}")
-    wanted = "; ".join(f"data={name}: {what_it_reads(name)}" for name in known)
+    wanted = "; ".join(f"data={name}: {what_it_reads(name)}" for name in readers(task))
     raise DataError(
         f"data.root={root}: no layout for task={task} recognised. Looked for: {wanted or 'nothing (no reader yet)'}. "
         f"Found: {_contents(root)}{_other_tasks(root, task)}"
@@ -235,6 +254,6 @@ def _other_tasks(root: Path, task: str) -> str:
     serving = tables.layouts_of(task)
     for name, entry in tables.READERS.items():
         for other in tables.learning(entry.targets):
-            if name not in serving and _recognises(name, root, other):
+            if name not in serving and recognises(name, root, other):
                 return f". It looks like data={name} for task={other}"
     return ""

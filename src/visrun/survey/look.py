@@ -132,7 +132,7 @@ def look(
     services, datasets = [], {}
     once = Once(targets, choice.get("group"))
     for task in tables.TASKS if tasks is None else tasks:
-        names = recognise.fitting(folder, task) if reader == "auto" else [reader]
+        names = recognise.fitting(folder, task, once.recognises) if reader == "auto" else [reader]
         if not set(names) & recognise.readers(task).keys():
             services.append(Service(task=task, ready=False, reason=_unknown(folder, task, reader)))
             continue
@@ -141,7 +141,7 @@ def look(
             continue
         try:
             progress("reading labels", 0, 0)
-            found = recognise.listing(folder, task=task, reader=reader, reading=once.read)
+            found = recognise.listing(folder, task=task, reader=reader, reading=once.read, recognising=once.recognises)
             dataset = records.checked(found, root=folder, on_bad="skip", pixels=pixels, progress=progress, **choice)
         except DataError as error:
             services.append(_refused(folder, task, error, once.poor(folder, names, task)))
@@ -162,7 +162,7 @@ def look(
 
 
 class Once:
-    """Reads each layout once for all tasks that it says the same to.
+    """Asks each reader once for all tasks that it says the same to.
 
     Args:
         targets, group: As `visrun.data.records.read` takes them.
@@ -171,6 +171,7 @@ class Once:
     def __init__(self, targets: Sequence[str] | None = None, group: str | None = None) -> None:
         self.targets, self.group = targets, group
         self.found: dict[tuple[Any, ...], Recognised] = {}
+        self.suits: dict[tuple[str, Path, str], bool] = {}
 
     def read(self, root: Path, name: str, task: str) -> Recognised:
         """As `visrun.data.recognise.read`."""
@@ -178,6 +179,13 @@ class Once:
         if key not in self.found:
             self.found[key] = recognise.read(root, name, task, targets=self.targets, group=self.group)
         return Recognised(kind=tables.TASKS[task].target, layout=name, listing=self.found[key].listing)
+
+    def recognises(self, name: str, root: Path, task: str) -> bool:
+        """As `visrun.data.recognise.recognises`."""
+        key = (name, root, task if recognise.recognises_by_task(name) else "")
+        if key not in self.suits:
+            self.suits[key] = recognise.recognises(name, root, task)
+        return self.suits[key]
 
     def poor(self, root: Path, names: Sequence[str], task: str) -> list[Recognised]:
         """What all these readers found, where none of it can serve the task; [] where some could."""
