@@ -6,11 +6,11 @@ import json
 import os
 from pathlib import Path
 
-import psutil
 import pytest
 
 from visrun.compare.runs import read_run
 from visrun.errors import UserError
+from visrun.record.run_folder import this_process
 from visrun.run_files import MAX_BYTES
 
 
@@ -94,10 +94,12 @@ def test_without_metrics_the_result_counts(write_run) -> None:
 def test_a_run_that_says_running_is_believed_while_its_process_lives(write_run) -> None:
     folder = write_run("a", result={"status": "running"})
     assert read_run(folder).status == "unfinished"
-    lock = {"pid": os.getpid(), "started": psutil.Process().create_time()}
+    lock = this_process()
     (folder / "run.lock").write_text(json.dumps(lock))
     assert read_run(folder).status == "running"
-    (folder / "run.lock").write_text(json.dumps(lock | {"started": 0.0}))  # a later process of the same number
+    (folder / "run.lock").write_text(
+        json.dumps({"pid": os.getpid(), "started": 0.0})
+    )  # a later process of the same number
     assert read_run(folder).status == "unfinished"
 
 

@@ -21,6 +21,7 @@ from visrun.record.run_folder import (
     born,
     living,
     living_holder,
+    noted_process,
     read_json,
     this_process,
     writer_of,
@@ -255,7 +256,7 @@ def test_a_process_that_has_ended_unnoticed_holds_nothing(tmp_path):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", PARENT], text=True, bufsize=1, **pipes) as parent:
         pid = int(parent.stdout.readline())
-        (tmp_path / LOCK).write_text(json.dumps({"pid": pid, "started": psutil.Process(pid).create_time()}))
+        (tmp_path / LOCK).write_text(json.dumps(noted_process(pid)))
         assert living_holder(tmp_path / LOCK) == pid
         parent.stdin.write("end it\n")
         ended(pid)
@@ -265,8 +266,7 @@ def test_a_process_that_has_ended_unnoticed_holds_nothing(tmp_path):
 
 def test_a_child_holds_its_folder_until_it_is_known_how_it_ended(tmp_path):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        started = psutil.Process(process.pid).create_time()
-        (tmp_path / LOCK).write_text(json.dumps({"pid": process.pid, "started": started}))
+        (tmp_path / LOCK).write_text(json.dumps(noted_process(process.pid)))
         process.stdin.close()
         ended(process.pid)
         assert living_holder(tmp_path / LOCK) == process.pid

@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import FloatDistribution
@@ -23,7 +22,7 @@ from visrun.config.sweeper import VisrunSweeperConf
 from visrun.errors import ConfigError, VisrunError
 from visrun.machine import SLOT
 from visrun.record.journal import identity
-from visrun.record.run_folder import this_process
+from visrun.record.run_folder import noted_process, this_process
 from visrun.record.sweep_files import ATTRIBUTE
 from visrun.run_files import FILE_NAME
 from visrun.sweep import joining
@@ -347,8 +346,7 @@ NOBODY = {"pid": -1, "started": 0.0}
 
 
 def parent_process() -> dict[str, Any]:
-    process = psutil.Process(os.getppid())
-    return {"pid": process.pid, "started": process.create_time()}
+    return noted_process(os.getppid())
 
 
 class TestWait:
@@ -374,13 +372,17 @@ class TestWait:
         """What an earlier sitting noted may say that all is done already."""
         monkeypatch.setenv(SLOT, "0")
         made = plan(worker=True)
-        earlier = parent_process() | {"started": time.time() - 1e5}  # of the same number, in a container begun anew
+        earlier = parent_process() | {
+            "started": time.time() - 1e5,
+            "born": "",
+        }  # of the same number, in a container begun anew
         for other in (NOBODY, earlier, os.getppid()):
             self.noted_by(other)
             with pytest.raises(VisrunError):
                 wait_for_study(made)
-        self.noted_by(parent_process())
-        assert wait_for_study(made)["leader"] == parent_process()
+        leader = parent_process()
+        self.noted_by(leader)
+        assert wait_for_study(made)["leader"] == leader
 
     def test_so_does_a_thread_of_the_leader(self) -> None:
         self.noted_by(NOBODY)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
-import psutil
 import pytest
 from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage
@@ -24,7 +23,7 @@ from optuna.storages.journal import JournalFileBackend
 from visrun.config.compose import resolve
 from visrun.config.sweeper import VisrunSweeperConf
 from visrun.errors import ConfigError, VisrunError
-from visrun.record.run_folder import born, this_process
+from visrun.record.run_folder import noted_process, this_process
 from visrun.record.sweep_files import LEAD
 from visrun.sweep import controller, leadership, worker
 from visrun.sweep.controller import lead
@@ -164,9 +163,7 @@ def test_studies_that_share_a_journal_are_led_side_by_side_but_not_in_one_folder
 
 def other_process() -> dict[str, Any]:
     """A living one of this machine."""
-    process = psutil.Process(os.getppid())
-    known = {"pid": process.pid, "started": process.create_time(), "born": born(process.pid)}
-    return this_process() | {name: value for name, value in known.items() if value is not None}
+    return noted_process(os.getppid())
 
 
 def test_where_there_are_no_locks_a_folder_is_led_unless_a_living_process_is_named(

@@ -23,6 +23,7 @@ from visrun.errors import UserError
 from visrun.hyperparameters import Hyperparameters
 from visrun.record.journal import describe
 from visrun.record.remember import Remembered
+from visrun.record.run_folder import this_process
 from visrun.web.guard import CSP, HEADERS, MOST_BYTES
 from visrun.web.server import listen
 
@@ -454,8 +455,7 @@ def test_ctrl_c_ends_it_within_a_second_with_streams_open(tmp_path: Path, demo: 
         run.mkdir(parents=True)
         content = describe(DEFAULTS, result={"status": "running"})
         (run / "experiment.json").write_text(json.dumps(content))
-        me = psutil.Process()
-        (run / "run.lock").write_text(json.dumps({"pid": me.pid, "started": me.create_time()}))
+        (run / "run.lock").write_text(json.dumps(this_process()))
         (line,) = served.get("/api/runs")["runs"]
         for _ in range(3):
             stream = opened.enter_context(socket.create_connection(("127.0.0.1", served.port)))

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
+from visrun.record.run_folder import noted_process
 from visrun.record.sweep_files import REPORT
 from visrun.run_files import FILE_NAME
 from visrun.web.guard import MOST_BYTES
@@ -650,7 +650,7 @@ def living() -> Iterator[dict[str, Any]]:
     """What a lock holds while a process lives; it is ended at the end."""
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
-        yield {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
+        yield noted_process(process.pid)
     finally:
         process.kill()
         process.wait()

@@ -28,7 +28,7 @@ from visrun.config.configs import open_conf
 from visrun.console import Screen, logged
 from visrun.errors import UserError, VisrunError
 from visrun.record.journal import describe
-from visrun.record.run_folder import SILENT, RunFolder, born, noted_process, writer_of
+from visrun.record.run_folder import SILENT, RunFolder, born, noted_process, this_process, writer_of
 from visrun.record.sweep_files import JOURNAL, LEAD, REPORT, TABLE
 from visrun.run_files import FILE_NAME, LOCK, LOG, METRICS, STATUS
 from visrun.web import processes, sweeps
@@ -42,8 +42,8 @@ from visrun.web.state import UI, Facts, folder_facts, note
 from visrun.web.stream import Rows, as_json
 from visrun.web.usual import usual_values
 
-ME = {"pid": os.getpid(), "started": psutil.Process().create_time()}
-GONE = {"pid": os.getpid(), "started": 5.0}
+ME = this_process()
+GONE = {"pid": os.getpid(), "started": 5.0, "born": "long ago"}
 FAR, OLD = ({**ME, "host": "far", "silent": seconds} for seconds in (0.0, 2 * SILENT))
 
 
@@ -217,7 +217,7 @@ def test_what_ended_while_it_was_asked_to_stop(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("act", [stop, kill])
 def test_whoever_is_asked_to_stop_is_noted(act: Callable[[Path], None], tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
-        lock = {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
+        lock = noted_process(process.pid)
         folder = write(tmp_path, **{**TRAINING, "lock": lock})
         act(folder)
         assert json.loads((folder / UI).read_text()) == {"asked": act.__name__, "asked_of": process.pid}
@@ -234,7 +234,7 @@ def test_a_folder_that_takes_no_note_keeps_nobody_from_stopping(
     act: Callable[[Path], None], code: int, tmp_path: Path
 ) -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
-        lock = {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
+        lock = noted_process(process.pid)
         folder = write(tmp_path, **{**TRAINING, "lock": lock})
         take_no_note(folder)
         act(folder)

@@ -10,9 +10,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
+from visrun.record.run_folder import this_process
 from visrun.run_files import LOCK, METRICS
 from visrun.web.resources import Resources, gpu_lines
 from visrun.web.runs import detail
@@ -100,17 +100,14 @@ def test_a_run_that_has_ended_is_told_whole_and_the_stream_ends(tmp_path: Path) 
 
 
 def test_a_run_whose_folder_is_deleted_is_gone_and_has_not_failed(tmp_path: Path) -> None:
-    me = psutil.Process()
     folder = tmp_path / "run"
-    write(folder, result={"status": "running"}, lock={"pid": me.pid, "started": me.create_time()})
+    write(folder, result={"status": "running"}, lock=this_process())
     found = collect(folder, between=lambda text: shutil.rmtree(folder) if "event: use" in text else None)
     assert [name for name, *_ in found] == ["rows", "run", "log", "use", "gone"]
 
 
 def test_news_come_as_they_happen_and_only_then(tmp_path: Path) -> None:
-    me = psutil.Process()
-    lock = {"pid": me.pid, "started": me.create_time()}
-    write(tmp_path, result={"status": "running"}, lock=lock, status={"state": "training"}, rows=[row(1, 0.5)])
+    write(tmp_path, result={"status": "running"}, lock=this_process(), status={"state": "training"}, rows=[row(1, 0.5)])
     seen: list[str] = []
 
     def act(text: str) -> None:
