@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from visrun.anomaly.curves import Counts
@@ -27,8 +27,11 @@ class Graded(Protocol):
     def counts(self) -> Mapping[str, Counts]: ...
 
 
-def asked_for(threshold: float | str | Mapping[str, float]) -> Asked:
+def asked_for(threshold: float | str | Mapping[str, float], *, classes: Sequence[str] = ()) -> Asked:
     """A threshold as it is given or typed: ``0.5``, or of classes ``cat:0.8`` or ``cat:0.8,dog:0.3``.
+
+    Args:
+        classes: Their names, as far as known: some hold a colon, a number and a comma themselves.
 
     Raises:
         UserError: It is none of these, no finite number, or names no class or one twice.
@@ -43,7 +46,8 @@ def asked_for(threshold: float | str | Mapping[str, float]) -> Asked:
     begun = ""
     for part in threshold.split(","):
         name, colon, value = f"{begun}{part}".rpartition(":")
-        if not (colon and name and _is_number(value)):  # a class may have a comma in its name
+        goes_on = name not in classes and any(one.startswith(f"{begun}{part},") for one in classes)
+        if goes_on or not (colon and name and _is_number(value)):  # a class may have a comma in its name
             begun += f"{part},"
             continue
         if name in found:
