@@ -10,6 +10,7 @@ from visrun.anomaly.curves import Counts
 from visrun.errors import UserError
 from visrun.files import csv_of
 from visrun.tasks.base import Selecting, SelectingByClass, Task
+from visrun.text import composed
 
 COLUMNS = ("class", "threshold", "recall", "false_positive_rate", "precision", "f1")
 DIGITS = 6  # of all of them but the threshold, which has as many as it needs
@@ -39,12 +40,12 @@ def asked_for(threshold: float | str | Mapping[str, float], *, classes: Sequence
     if isinstance(threshold, Mapping):
         if not threshold:
             raise UserError("threshold={}: names no class; leave it out, or give one, as in {'cat': 0.8}")
-        return {str(name): _finite(value, threshold) for name, value in threshold.items()}
+        return {composed(str(name)): _finite(value, threshold) for name, value in threshold.items()}
     if not isinstance(threshold, str) or ":" not in threshold:
         return _finite(threshold, threshold)
     found: dict[str, float] = {}
     begun = ""
-    for part in threshold.split(","):
+    for part in composed(threshold).split(","):
         name, colon, value = f"{begun}{part}".rpartition(":")
         goes_on = name not in classes and any(one.startswith(f"{begun}{part},") for one in classes)
         if goes_on or not (colon and name and _is_number(value)):  # a class may have a comma in its name
