@@ -100,6 +100,8 @@ def test_masks_are_runs_that_cocos_tool_loads(seeing: Any) -> None:
     loaded = truth.loadRes("out/results.json")
     masks = {one["category_id"]: coco.decode(one["segmentation"]) for one in loaded.dataset["annotations"]}
     assert (masks[18] == pages[..., 0]).all() and (masks[17] == pages[..., 1]).all()
+    sizes = {one["category_id"]: one["area"] for one in loaded.dataset["annotations"]}
+    assert sizes == {18: 8, 17: 6}  # pixels of the masks, as evaluate sorts small from large, and not of the boxes
 
 
 @pytest.mark.parametrize("words", [["format=dota"], ["format=coco", "ids=info.json"]])

@@ -36,6 +36,24 @@ def test_a_threshold_is_a_number_or_one_of_each_class(typed: Any, read: Any) -> 
     assert asked_for(typed) == read
 
 
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("a:0.5,b:0.1", {"a:0.5,b": 0.1}),
+        ("dog:0.2,a:0.5,b:0.1", {"dog": 0.2, "a:0.5,b": 0.1}),
+        ("a:0.5,b:0.1,dog:0.2", {"a:0.5,b": 0.1, "dog": 0.2}),
+    ],
+)
+def test_a_class_may_be_called_as_if_it_were_two_with_a_number(typed: str, read: dict[str, float]) -> None:
+    assert asked_for(typed, classes=("a:0.5,b", "dog")) == read
+    assert asked_for("a:0.5,b:0.1", classes=("a:0.5,b", "a", "b")) == {"a": 0.5, "b": 0.1}
+
+
+def test_accents_are_the_same_however_they_are_typed() -> None:
+    apart, whole = "O\u0308l", "\u00d6l"
+    assert asked_for(f"{apart}:0.5") == asked_for({apart: 0.5}) == {whole: 0.5}
+
+
 @pytest.mark.parametrize("typed", ["cat:", ":0.5", "cat:high", "cat:0.5,", "cat:0.5,dog", "cat:nan", "cat:inf"])
 def test_one_that_is_none_is_a_line(typed: str) -> None:
     with pytest.raises(UserError, match=rf"^threshold={typed}: must be a number, or CLASS:NUMBER[^\n]*$"):

@@ -210,7 +210,8 @@ def load(
     """
     if not isinstance(run, (str, Path)):
         raise UserError(f"{type(run).__name__}: no run; give its folder, its experiment.json or a best.pt")
-    asked = None if threshold is None else thresholds.asked_for(threshold)
+    if threshold is not None:
+        thresholds.asked_for(threshold)  # what is no number is told at once
     path = named(run)
     file = RunFolder(path).best if path.is_dir() else path
     if not file.exists():
@@ -221,7 +222,8 @@ def load(
     target = choose_device(str(device))
     with checkpoint.reading(file), torch.random.fork_rng(devices=[]):
         predictor = _predictor(state, file, target)
-    if asked is not None:
+    if threshold is not None:
+        asked = thresholds.asked_for(threshold, classes=predictor.task.state().get("classes", ()))
         highest = model_entry(state["network"]["name"]).highest_score
         thresholds.select(predictor.task, asked, name=predictor.task_name, highest=highest)
     with without_steps(target, "placing the network", "see nvidia-smi for what else is there, or use device=cpu"):

@@ -2,8 +2,8 @@
 
 DOTA (https://captain-whu.github.io/DOTA/evaluation.html): a text for each class, ``Task1_CLASS.txt`` of turned boxes,
 ``image score x1 y1 x2 y2 x3 y3 x4 y4``, ``Task2_CLASS.txt`` of upright ones, ``image score left top right bottom``.
-COCO (https://cocodataset.org/#format-results): a list of image_id, category_id, score, bbox as left, top, width, height
-and, of masks, segmentation as runs.
+COCO (https://cocodataset.org/#format-results): a list of image_id, category_id, score, and bbox as left, top, width,
+height, or of masks segmentation as runs.
 """
 
 from __future__ import annotations
@@ -185,14 +185,28 @@ def _coco_lines(
     path: Path, found: Prediction, *, images: Mapping[Path, Any], categories: Sequence[Any], least: float
 ) -> Lines:
     chosen = best(found, 0, least)
-    masks = [*map(written, of_rows(chosen["runs"]))] if "runs" in chosen else None
-    lines = []
-    for row, (left, top, right, bottom) in enumerate(chosen["boxes"].double().tolist()):
-        one: dict[str, Any] = {
-            "image_id": images[path],
-            "category_id": categories[int(chosen["labels"][row])],
-            "bbox": [round(value, DIGITS) for value in (left, top, right - left, bottom - top)],
-            "score": round(float(chosen["scores"][row]), SCORE_DIGITS),
-        }
-        lines.append(json.dumps(one if masks is None else one | {"segmentation": masks[row]}))
-    return {RESULTS: lines}
+    rows = zip(chosen["labels"].tolist(), chosen["scores"].tolist(), _shapes(chosen), strict=True)
+    return {
+        RESULTS: [
+            json.dumps(
+                {
+                    "image_id": images[path],
+                    "category_id": categories[label],
+                    "score": round(score, SCORE_DIGITS),
+                    **shape,
+                }
+            )
+            for label, score, shape in rows
+        ]
+    }
+
+
+def _shapes(found: Prediction) -> list[dict[str, Any]]:
+    """Of each detection its mask, else its box: where both stand, COCO's tools take a mask's size from the box."""
+    if "runs" in found:
+        return [{"segmentation": written(mask)} for mask in of_rows(found["runs"])]
+    boxes = found["boxes"].double().tolist()
+    return [
+        {"bbox": [round(value, DIGITS) for value in (left, top, right - left, bottom - top)]}
+        for left, top, right, bottom in boxes
+    ]

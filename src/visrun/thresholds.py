@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from visrun.anomaly.curves import Counts
@@ -11,6 +11,7 @@ from visrun.build import call
 from visrun.errors import UserError
 from visrun.files import csv_of
 from visrun.tasks.base import Selecting, SelectingByClass, Task
+from visrun.text import composed
 
 COLUMNS = ("class", "threshold", "recall", "false_positive_rate", "precision", "f1")
 DIGITS = 6  # of all of them but the threshold, which has as many as it needs
@@ -28,8 +29,11 @@ class Graded(Protocol):
     def counts(self) -> Mapping[str, Counts]: ...
 
 
-def asked_for(threshold: float | str | Mapping[str, float]) -> Asked:
+def asked_for(threshold: float | str | Mapping[str, float], *, classes: Sequence[str] = ()) -> Asked:
     """A threshold as it is given or typed: ``0.5``, or of classes ``cat:0.8`` or ``cat:0.8,dog:0.3``.
+
+    Args:
+        classes: Their names, as far as known: some hold a colon, a number and a comma themselves.
 
     Raises:
         UserError: It is none of these, no finite number, or names no class or one twice.
@@ -37,14 +41,15 @@ def asked_for(threshold: float | str | Mapping[str, float]) -> Asked:
     if isinstance(threshold, Mapping):
         if not threshold:
             raise UserError("threshold={}: names no class; leave it out, or give one, as in {'cat': 0.8}")
-        return {str(name): _finite(value, threshold) for name, value in threshold.items()}
+        return {composed(str(name)): _finite(value, threshold) for name, value in threshold.items()}
     if not isinstance(threshold, str) or ":" not in threshold:
         return _finite(threshold, threshold)
     found: dict[str, float] = {}
     begun = ""
-    for part in threshold.split(","):
+    for part in composed(threshold).split(","):
         name, colon, value = f"{begun}{part}".rpartition(":")
-        if not (colon and name and _is_number(value)):  # a class may have a comma in its name
+        goes_on = name not in classes and any(one.startswith(f"{begun}{part},") for one in classes)
+        if goes_on or not (colon and name and _is_number(value)):  # a class may have a comma in its name
             begun += f"{part},"
             continue
         if name in found:
