@@ -517,6 +517,12 @@ def test_the_share_of_what_is_free_holds_for_all_sets_together(tmp_path, monkeyp
             cache.choose(most + 1, **here)
 
 
+def test_a_disk_without_any_room_is_called_full(tmp_path, monkeypatch):
+    monkeypatch.setattr(places.shutil, "disk_usage", lambda _: Mock(free=0))
+    with pytest.raises(ConfigError, match=f"^data.cache=disk: {tmp_path} cannot be written or is full: use"):
+        cache.choose(1, Keep(cache="disk"), folder=tmp_path / "k", device=torch.device("cpu"))
+
+
 @pytest.fixture
 def taken_meanwhile(monkeypatch):
     """Memory that is free when it is asked how much there is, and another process' when it is to be taken."""

@@ -253,6 +253,16 @@ def test_what_a_broken_off_write_left_keeps_none(tmp_path: Path, name: str) -> N
     assert not former.exists()
 
 
+def test_a_trial_that_was_killed_before_its_run_began_is_taken_away(tmp_path: Path) -> None:
+    begun, noted, strange = with_hydra(tmp_path / "6", "old"), with_hydra(tmp_path / "7", "old"), tmp_path / "8"
+    (noted / "my notes.txt").write_text("good")
+    strange.mkdir()
+    leave_none_empty([begun, noted, strange], tmp_path / "9", Mock())
+    assert not begun.exists()
+    assert files_of(noted).keys() == {".hydra/config.yaml", "my notes.txt"}
+    assert strange.is_dir()
+
+
 def test_a_run_that_has_trained_when_its_lock_is_free_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     former, lock = killed_at_once(tmp_path / "6"), RunFolder._lock
 

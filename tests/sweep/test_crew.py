@@ -23,7 +23,7 @@ from visrun.sweep.slots import Slot, environments
 from visrun.sweep.study import Queue, create
 from visrun.sweep.trials import signer
 from visrun.sweep.worker import sign
-from visrun.tracking.names import RECORD
+from visrun.tracking.names import RECORD, write_record
 
 
 class Runs:
@@ -163,6 +163,29 @@ def test_only_what_nobody_runs_is_taken_back(queue, tmp_path, sole, elsewhere):
     assert len(queue.trials()) == 3
     assert lost == 0
     assert runs.ended == [("7", "killed", "the sweep was killed")]
+
+
+def test_a_run_that_a_killed_sitting_left_open_is_closed_by_the_next(queue, tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    queue.fill(5)
+    for number in range(5):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "experiment.json").write_text('{"result": {"status": "running"}}')
+        write_record(tmp_path / str(number) / RECORD, "sqlite:////m.db", f"run{number}", is_open=number != 2)
+    (tmp_path / "3" / "run.lock").write_text(json.dumps(this_process()))  # somebody goes on with it by hand
+    for number in range(4):
+        queue.note(queue.claim(5).number, pid=gone.pid, host=socket.gethostname(), folder=str(tmp_path / str(number)))
+    queue.note(queue.claim(5).number, **this_process(), folder=str(tmp_path / "4"))  # it sends its last things
+    queue.give_back(0)
+    for number in range(1, 5):
+        queue.fail(number, "its process died", died=True)
+    runs = Runs()
+    Orphans(runs, tmp_path).take_back(queue, sole=True)
+    assert runs.ended == [("0", "killed", "the sweep was killed"), ("1", "failed", "its process died")]
+    told = [json.loads((tmp_path / str(number) / "experiment.json").read_text())["result"] for number in range(4)]
+    assert [one["status"] for one in told] == ["killed", "failed", "running", "running"]
+    assert len(queue.trials()) == 5
 
 
 def test_in_a_moved_sweep_the_runs_that_moved_with_it_are_closed(queue, tmp_path):

@@ -222,7 +222,9 @@ def choose(need: int, keep: Keep, *, folder: Path, device: torch.device, full: S
         return place
     free = places.room(wanted[0], folder, device) if gb is None else gb * 1e9 - _taken(wanted[0])
     if wanted[0] == "disk" and not places.room("disk", folder, device):
-        raise ConfigError(f"data.cache=disk: {folder.parent} cannot be written: use data.cache_dir or data.cache=auto")
+        raise ConfigError(
+            f"data.cache=disk: {folder.parent} cannot be written or is full: use data.cache_dir or data.cache=auto"
+        )
     raise ConfigError(
         f"data.cache={keep.cache}: the images need {need / 1e9:.2f} GB, {free / 1e9:.2f} GB are "
         f"{'free there' if gb is None else f'left of data.cache_gb={gb:g}'}: use data.cache=auto"

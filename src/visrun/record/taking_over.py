@@ -56,7 +56,7 @@ def leave_none_empty(formers: Iterable[Path], folder: Path, tracker: Tracker) ->
     for former in formers:
         if former.resolve() == folder.resolve() or former.resolve().parent != folder.resolve().parent:
             continue
-        if not (former / FILE_NAME).is_file():
+        if not (former / FILE_NAME).is_file() and not (former / HYDRA).is_dir():  # the latter, where it came no further
             continue
         with suppress(VisrunError, OSError):  # one that cannot be read, or that somebody writes: it stays
             require_inside(former)

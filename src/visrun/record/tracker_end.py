@@ -21,7 +21,7 @@ from visrun.result import Ending
 from visrun.run_files import FILE_NAME, LOCK, LOG, METRICS, PLOTS
 from visrun.signals import Interrupted
 from visrun.tracking import Tracker, default_uri
-from visrun.tracking.names import RECORD, is_of_store
+from visrun.tracking.names import RECORD, is_of_store, is_open
 from visrun.tracking.uris import URI, absolute_uri
 
 DRAWN = (".png", ".csv")  # what a run leaves in plots/
@@ -82,7 +82,7 @@ def complete(folder: Path, screen: Screen, values: Mapping[str, Any] | None = No
     """
     record = read_object(folder / RECORD)
     named = {key: value for key, value in (values or {}).items() if key.startswith("tracking.")}
-    if (record and not record.get("open") and not named) or writer_of(folder) is not None:
+    if (record and not is_open(record) and not named) or writer_of(folder) is not None:
         return
     if not record and not (folder / METRICS).is_file():  # a run's experiment.json alone
         return

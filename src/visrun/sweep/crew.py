@@ -13,14 +13,16 @@ from typing import Protocol
 from optuna.trial import FrozenTrial, TrialState
 
 from visrun.errors import ERROR, UserError, VisrunError
+from visrun.files import read_object
 from visrun.record.journal import close_dead
+from visrun.record.run_folder import writer_of
 from visrun.record.sweep_table import place_of
 from visrun.result import Ending
 from visrun.sweep.slots import Slot
 from visrun.sweep.study import Queue
-from visrun.sweep.trials import has_died, is_signed, signer
+from visrun.sweep.trials import has_died, is_signed, reason_of, signer
 from visrun.tracking import Tracker
-from visrun.tracking.names import RECORD
+from visrun.tracking.names import RECORD, is_open
 
 FRUITLESS_STARTS = 3  # of a slot one after another without a trial, after which it is given up
 UNSIGNED = 10.0  # seconds after which whoever claimed a trial and did not sign it must have died
@@ -192,16 +194,29 @@ class Orphans:
         self.unsigned: dict[int, float] = {}
 
     def take_back(self, queue: Queue, *, sole: bool) -> None:
-        """Put back what an earlier sitting left RUNNING, for a sweep that begins.
+        """Put back what earlier sittings left RUNNING, for a sweep that begins, and close the runs that they left open.
 
         Args:
             sole: Whether nobody else can lead the study now: who was led then is gone, whatever the machine is called.
         """
-        for trial in queue.every(TrialState.RUNNING):
+        for trial in queue.every():
+            running = trial.state is TrialState.RUNNING
+            # A sitting that was killed may have ended a trial, and not yet its run.
+            if not running and not (trial.state is TrialState.FAIL and self._is_open(trial)):
+                continue
             left = signer(trial) is None and sole and trial.user_attrs.get("led", False)
-            if left or has_died(trial):
+            if not (left or has_died(trial)):
+                continue
+            if running:
                 queue.give_back(trial.number)
-                end_run(self.tracker, self.folder, trial, "killed", "the sweep was killed")
+            status: Ending = "failed" if trial.user_attrs.get("failed") else "killed"
+            end_run(self.tracker, self.folder, trial, status, reason_of(trial) or "the sweep was killed")
+
+    def _is_open(self, trial: FrozenTrial) -> bool:
+        """Whether a trial that has ended has a run that may not be closed, and that nobody goes on with."""
+        named = trial.user_attrs.get("folder")
+        place = place_of(self.folder, trial.number, named)
+        return named is not None and is_open(read_object(place / RECORD)) and writer_of(place) is None
 
     def look(self, queue: Queue, *, watched: set[int]) -> None:
         """Fail what a dead worker ran; those of the processes ``watched`` are somebody else's task."""

@@ -123,6 +123,11 @@ def is_of_store(content: Mapping[str, Any], uri: str) -> bool:
     return content.get("uri") == without_user(uri) and "run_id" in content
 
 
+def is_open(content: Mapping[str, Any]) -> bool:
+    """Whether the store may not have all yet of the run that a note holds."""
+    return bool(content.get("open"))
+
+
 def _is_copied(path: Path, content: Mapping[str, Any]) -> bool:
     """Whether the folder where the note was written still has it, as well as this one. Else this one was moved."""
     there = Path(str(content.get("folder", path.parent))) / path.name
